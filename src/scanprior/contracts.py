@@ -1,0 +1,89 @@
+"""The few shapes everything else is written against. Read this first.
+
+b = batch, c = channels, *s = spatial axes: (height, width) in 2D, (depth, height, width) in 3D.
+In an image of the body these run towards superior, anterior and right: index 0 is the inferior,
+posterior, left corner (RAS read backwards, as arrays of (z, y, x) are).
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used: one sentence with what, what is wrong, what to do.
+
+    The command line prints the sentence and exits with a non-zero code, without a traceback.
+    """
+
+
+class Step(NamedTuple):
+    """What one forward pass says: the loss to descend, and numbers to log."""
+
+    loss: Float[Tensor, ""]
+    metrics: dict[str, Tensor]
+
+
+class Views(NamedTuple):
+    """What the encoder is shown, ``(b, *views, c, *s)``, and the answer.
+
+    ``target`` is always a tensor: a class index, a sample's number, an image.
+    """
+
+    inputs: Tensor
+    target: Tensor
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Image ``(b, c, *s)`` to a list of levels ``(b, channels[i], *s / strides[i])``, finest first."""
+
+    @property
+    def spatial_dims(self) -> int: ...
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def channels(self) -> tuple[int, ...]: ...
+    @property
+    def strides(self) -> tuple[int, ...]: ...
+
+    def __call__(self, x: Float[Tensor, "b c *s"], /) -> list[Tensor]: ...
+
+
+class Task(ABC):
+    """A question put to an encoder. Subclasses are frozen dataclasses: the fields are the recipe.
+
+    A task holds no weights. ``views`` is random and has no gradient, ``loss`` is deterministic and
+    has one; ``head`` makes whatever must be trained beside the encoder.
+    """
+
+    @abstractmethod
+    def views(self, batch: Any, rng: torch.Generator) -> Views:
+        """Draw what the encoder is shown. Leaves ``batch`` as it is.
+
+        Raises :class:`InputError` where the crop does not suit the task.
+        """
+
+    @abstractmethod
+    def head(self, encoder: Encoder) -> nn.Module:
+        """A new module with everything that is trained beside ``encoder``, and thrown away after."""
+
+    @abstractmethod
+    def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
+        """The scalar to descend, and metrics without gradient."""
+
+
+class Learner(nn.Module):
+    """A task, an encoder and a head: the one thing that is ever trained."""
+
+    def __init__(self, task: Task, encoder: Encoder):
+        super().__init__()
+        self.task, self.encoder, self.head = task, encoder, task.head(encoder)
+
+    def forward(self, batch: Any, rng: torch.Generator) -> Step:
+        with torch.no_grad():
+            views = self.task.views(batch, rng)
+        return self.task.loss(self.encoder, self.head, views)
