@@ -1,0 +1,13 @@
+"""What an encoder is for: a task with labels. A file in this folder is one, named as the file."""
+
+from scanprior.contracts import InputError, Task
+from scanprior.downstream.segmentation import Segmentation
+
+_TASKS: dict[str, type[Task]] = {"segmentation": Segmentation}
+
+
+def find(name: str) -> type[Task]:
+    """The downstream task of this name."""
+    if name not in _TASKS:
+        raise InputError(f"there is no downstream task {name!r}; use {', '.join(_TASKS)}.")
+    return _TASKS[name]
