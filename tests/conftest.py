@@ -24,7 +24,9 @@ class TinyEncoder(nn.Module):
         self.channels, self.strides = (8, 16), (1, 2)
         conv = nd.Conv[spatial_dims]
         self.fine = nn.Sequential(conv(in_channels, 8, 3, 1, 1), nn.ReLU())
-        self.coarse = nn.Sequential(conv(8, 16, 3, 2, 1), nn.ReLU(), conv(16, 16, 3, 1, 1), nn.ReLU())
+        self.coarse = nn.Sequential(
+            conv(8, 16, 3, 2, 1), nn.ReLU(), conv(16, 16, 3, 1, 1), nn.ReLU()
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         fine = self.fine(x)
@@ -79,6 +81,13 @@ def ball_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     write_json(
         folder / "index.json",
-        {"version": 1, "recipe": {}, "spacing": None, "classes": 2, "digest": "balls", "volumes": records},
+        {
+            "version": 1,
+            "recipe": {},
+            "spacing": None,
+            "classes": 2,
+            "digest": "balls",
+            "volumes": records,
+        },
     )
     return folder

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 import torch
-from tests.conftest import rng
 
 from scanprior import nd
+from tests.conftest import rng
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,10 @@ def test_cut_takes_what_slicing_takes(dims):
     x = torch.randn(2, 3, *(9, 8, 7)[:dims], generator=rng())
     size = (4, 3, 2)[:dims]
     corners = torch.stack(
-        [torch.randint(0, s - p + 1, (2, 5), generator=rng(1)) for s, p in zip(x.shape[2:], size, strict=True)],
+        [
+            torch.randint(0, s - p + 1, (2, 5), generator=rng(1))
+            for s, p in zip(x.shape[2:], size, strict=True)
+        ],
         -1,
     )
     got = nd.cut(x, corners, size)
@@ -58,7 +61,9 @@ def test_affine_by_the_identity_changes_nothing(dims):
 
 def test_turn_is_a_rotation_in_its_plane():
     matrix = nd.turn(torch.tensor([0, 1, 2]), torch.tensor([0.3, 0.3, 0.3]), 3)
-    assert torch.allclose(matrix @ matrix.transpose(1, 2), torch.eye(3).expand(3, -1, -1), atol=1e-6)
+    assert torch.allclose(
+        matrix @ matrix.transpose(1, 2), torch.eye(3).expand(3, -1, -1), atol=1e-6
+    )
     assert torch.allclose(torch.linalg.det(matrix), torch.ones(3))
     assert matrix[0, 2, 2] == 1
     assert matrix[2, 0, 0] == 1

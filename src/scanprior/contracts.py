@@ -39,7 +39,7 @@ class Views(NamedTuple):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Image ``(b, c, *s)`` to a list of levels ``(b, channels[i], *s / strides[i])``, finest first."""
+    """Image ``(b, c, *s)`` to levels ``(b, channels[i], *s / strides[i])``, finest first."""
 
     @property
     def spatial_dims(self) -> int: ...
@@ -69,7 +69,7 @@ class Task(ABC):
 
     @abstractmethod
     def head(self, encoder: Encoder) -> nn.Module:
-        """A new module with everything that is trained beside ``encoder``, and thrown away after."""
+        """A new module with all that is trained beside ``encoder`` and thrown away after."""
 
     @abstractmethod
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:

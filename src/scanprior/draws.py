@@ -33,7 +33,9 @@ def _rows(n: int, rng: torch.Generator) -> int:
     return rng.total if isinstance(rng, Rng) else n
 
 
-def uniform(rng: torch.Generator, n: int, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+def uniform(
+    rng: torch.Generator, n: int, *shape: int, low: float = 0.0, high: float = 1.0
+) -> Tensor:
     """``(n, *shape)`` numbers in [low, high)."""
     drawn = torch.rand(_rows(n, rng), *shape, generator=rng, device=rng.device)
     return _mine(drawn, n, rng) * (high - low) + low

@@ -80,8 +80,10 @@ def affine(
     mode: str = "bilinear",
     padding: str = "zeros",
 ) -> Float[Tensor, "b c *s"]:
-    """Resample every image through its own matrix (output to input, axes in ``affine_grid``'s order:
-    last spatial axis first, each running from -1 to 1)."""
+    """Resample every image through its own matrix.
+
+    It takes output to input, axes in ``affine_grid``'s order: last spatial axis first, -1 to 1.
+    """
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode=mode, padding_mode=padding, align_corners=False)
 

@@ -77,7 +77,7 @@ def check_task(
 
 
 def smooth_images(n: int, channels: int, size: tuple[int, ...], seed: int = 0) -> Tensor:
-    """``(n, channels, *size)`` images with something to recognise: coarse blobs and a little noise."""
+    """``(n, channels, *size)`` images with something to recognise: blobs and a little noise."""
     rng = torch.Generator().manual_seed(seed)
     coarse = torch.randn(n, channels, *[5] * len(size), generator=rng)
     fine = torch.randn(n, channels, *size, generator=rng)
@@ -95,12 +95,10 @@ def check_encoder(build: Callable[[int, int], Encoder], *, side: int = 32) -> No
             levels = encoder(x)
             assert len(levels) == len(encoder.channels) == len(encoder.strides)
             assert list(encoder.strides) == sorted(encoder.strides), "levels run finest first"
-            for level, width, stride in zip(
-                levels, encoder.channels, encoder.strides, strict=True
-            ):
+            for level, width, stride in zip(levels, encoder.channels, encoder.strides, strict=True):
                 expected = (2, width, *[math.ceil(side / stride)] * dims)
                 assert tuple(level.shape) == expected, f"{tuple(level.shape)} is not {expected}"
-            sum(level.float().square().mean() for level in levels).backward()
+            torch.stack([level.float().square().mean() for level in levels]).sum().backward()
             assert isinstance(encoder, nn.Module)
             assert x.grad is not None
             assert x.grad.isfinite().all(), "the gradient is not finite"

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from tests.conftest import TinyEncoder, rng
 
 from scanprior import pretext
 from scanprior.contracts import InputError
 from scanprior.testing import check_task
+from tests.conftest import TinyEncoder, rng
 
 TASKS = pretext.names()
 SIZE = {2: (48, 48), 3: (33, 33, 33)}

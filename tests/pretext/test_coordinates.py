@@ -1,14 +1,14 @@
-"""Voxels hold their own coordinates, so that the answer can be read off what the encoder is shown."""
+"""Voxels hold their own coordinates: the answer can be read off what the encoder is shown."""
 
 import pytest
 import torch
-from tests.conftest import rng
 
 from scanprior import nd
 from scanprior.pretext.cpc import CPC
 from scanprior.pretext.jigsaw import Jigsaw, distant_permutations
 from scanprior.pretext.rotation import Rotation
 from scanprior.pretext.rpl import RelativePatchLocation
+from tests.conftest import rng
 
 
 def coordinates(b: int, *sides: int) -> torch.Tensor:
@@ -29,7 +29,7 @@ def test_rotation_can_be_undone(sides):
         back = back.permute(0, *(1 + order.index(a) for a in range(dims)))
         for axis in range(dims):  # upright again: each channel grows by one a voxel along its axis
             assert (back[axis].diff(dim=axis) == 1).all()
-            assert 0 <= back[axis].min()
+            assert back[axis].min() >= 0
             assert back[axis].max() < sides[axis]
 
 

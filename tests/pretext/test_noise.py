@@ -2,15 +2,18 @@
 
 import pytest
 import torch
-from tests.conftest import TinyEncoder
 
 from scanprior import draws, pretext
 from scanprior.contracts import Learner
+from tests.conftest import TinyEncoder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize(("name", "chance"), [("rotation", {2: 4, 3: 10}), ("rpl", {2: 8, 3: 26}), ("jigsaw", {2: 100, 3: 100})])
+@pytest.mark.parametrize(
+    ("name", "chance"),
+    [("rotation", {2: 4, 3: 10}), ("rpl", {2: 8, 3: 26}), ("jigsaw", {2: 100, 3: 100})],
+)
 def test_stays_at_chance_after_300_steps(name, chance, dims):
     torch.manual_seed(0)
     side = {2: 40, 3: 33}[dims]

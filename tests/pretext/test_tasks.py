@@ -5,7 +5,6 @@ import time
 
 import pytest
 import torch
-from tests.conftest import TinyEncoder, rng
 
 from scanprior.contracts import InputError, Learner
 from scanprior.nn.transforms import transform
@@ -13,6 +12,7 @@ from scanprior.pretext.cpc import CPC, InvertedPyramid
 from scanprior.pretext.exemplar import Exemplar
 from scanprior.pretext.jigsaw import distant_permutations, hamming_distances
 from scanprior.testing import smooth_images
+from tests.conftest import TinyEncoder, rng
 
 
 @pytest.mark.parametrize("objective", ["triplet", "contrastive"])
@@ -118,7 +118,9 @@ def test_cpc_context_is_the_inverted_pyramid():
     for row, column in itertools.product(range(4), range(7)):
         changed = z.clone()
         changed[0, row, :, column] += 1
-        differs = not torch.allclose(head(changed)[0, apex[0], :, apex[1]], before[0, apex[0], :, apex[1]])
+        differs = not torch.allclose(
+            head(changed)[0, apex[0], :, apex[1]], before[0, apex[0], :, apex[1]]
+        )
         inside = row <= apex[0] and abs(column - apex[1]) <= apex[0] - row
         assert differs == inside, (row, column)
 

@@ -74,5 +74,6 @@ def fitting_crop(
     """
     sides = np.percentile([v.shape[1:] for v in volumes], 5, axis=0, method="lower")
     return tuple(
-        int(min(limit, max(multiple, side // multiple * multiple))) for side in sides[-spatial_dims:]
+        int(min(limit, max(multiple, side // multiple * multiple)))
+        for side in sides[-spatial_dims:]
     )

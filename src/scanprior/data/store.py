@@ -1,4 +1,4 @@
-"""A store: a folder of prepared volumes (blosc2, float16) and an index that says where each came from.
+"""A store: a folder of prepared volumes (blosc2, float16) and an index of where each came from.
 
 ``STORE/index.json`` is written last and whole; ``STORE/volumes/ID.image.b2nd`` is ``(c, *s)``,
 ``ID.label.b2nd`` is ``(*s)``, unsigned integers.
@@ -75,11 +75,12 @@ class Store(Sequence[Volume]):
         index = folder / "index.json"
         if not index.is_file():
             raise InputError(
-                f"{folder} is not a store (no index.json); make one: scanprior prepare SOURCE {folder}"
+                f"{folder} is not a store (no index.json); make it with "
+                f"scanprior prepare SOURCE {folder}"
             )
         self.folder = folder
-        self.index: dict[str, Any] = json.loads(index.read_text())
-        self._volumes = [Volume(r["id"], folder, r) for r in self.index["volumes"]]
+        self.header: dict[str, Any] = json.loads(index.read_text())
+        self._volumes = [Volume(r["id"], folder, r) for r in self.header["volumes"]]
 
     @overload
     def __getitem__(self, i: int) -> Volume: ...
@@ -105,12 +106,12 @@ class Store(Sequence[Volume]):
     @property
     def classes(self) -> int:
         """Label values 0..classes-1, background included; 0 without labels."""
-        return int(self.index["classes"])
+        return int(self.header["classes"])
 
     @property
     def digest(self) -> str:
         """A hash of the sources' hashes and the preparation's settings: what the data are."""
-        return str(self.index["digest"])
+        return str(self.header["digest"])
 
     def of(self, ids: Sequence[str]) -> list[Volume]:
         """The volumes with these ids, in this order."""
@@ -126,15 +127,13 @@ def write_array(path: Path, array: np.ndarray, *, block: int = 32) -> None:
     dims = min(array.ndim, 3)
     side = block if dims == 3 else 4 * block
     lead = array.ndim - dims if array.ndim > 3 else array.ndim - 2
-    blocks = tuple(
-        1 if axis < lead else min(side, size) for axis, size in enumerate(array.shape)
-    )
+    blocks = tuple(1 if axis < lead else min(side, size) for axis, size in enumerate(array.shape))
     chunks = tuple(
         1 if axis < lead else min(4 * b, size)
         for axis, (b, size) in enumerate(zip(blocks, array.shape, strict=True))
     )
     blosc2.asarray(
-        np.ascontiguousarray(array),
+        np.ascontiguousarray(array),  # pyright: ignore[reportArgumentType]  # blosc2's stub
         chunks=chunks,
         blocks=blocks,
         urlpath=str(path),

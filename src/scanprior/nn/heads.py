@@ -1,6 +1,5 @@
 """Small pieces between an encoder's levels and a loss."""
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ def embed(encoder: Encoder, x: Tensor) -> Tensor:
 
 
 def spread(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """1 where the directions of ``z`` are all over the sphere, 0 where they have collapsed to one."""
+    """1 where the directions of ``z`` are all over the sphere, 0 where they are all the same."""
     directions = F.normalize(z.detach().float(), dim=-1)
     return (1 - directions.mean(0).square().sum()).clamp(min=0).sqrt()
 

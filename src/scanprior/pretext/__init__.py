@@ -26,7 +26,9 @@ def find(name: str) -> type[Task]:
     tasks = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__
+        if isinstance(value, type)
+        and issubclass(value, Task)
+        and value.__module__ == module.__name__
     ]
     if len(tasks) != 1:
         raise InputError(f"{name!r} defines {len(tasks)} tasks; a task's file defines exactly one.")

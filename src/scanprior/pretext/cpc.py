@@ -19,8 +19,8 @@ from scanprior.nn.heads import classify, embed, spread
 class InvertedPyramid(nn.Module):
     """Summarise what lies above each patch, and predict the next ``ahead`` rows below it.
 
-    The context of the patch in row i is the patch itself and all rows above, each seen one neighbour
-    wider than the one below it. A row's window is averaged over the patches that exist (windows are
+    The context of the patch in row i is the patch itself and all rows above, each seen one
+    neighbour wider than the one below it. A row's window is averaged over the patches that exist (windows are
     clipped at the edges, nothing is padded in), and a GRU reads the rows from the top down.
     """
 
@@ -41,7 +41,9 @@ class InvertedPyramid(nn.Module):
         contexts = []
         for row in range(rows):
             seen = torch.stack([wider[row - above][:, above] for above in range(row + 1)], 1)
-            sequence = seen.flatten(3).permute(0, 3, 1, 2).flatten(0, 1)  # (b * lateral, row + 1, d)
+            sequence = (
+                seen.flatten(3).permute(0, 3, 1, 2).flatten(0, 1)
+            )  # (b * lateral, row + 1, d)
             _, last = self.summarise(sequence)
             contexts.append(last[0].unflatten(0, (len(z), -1)).transpose(1, 2))
         return torch.stack(contexts, 1).unflatten(-1, z.shape[3:])

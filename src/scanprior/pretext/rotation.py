@@ -13,7 +13,7 @@ from scanprior.nn.heads import classify, embed, mlp, spread
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation(Task):
-    """The paper's 10 turns about one axis in 3D, 4 in 2D; right angles, so nothing is interpolated."""
+    """The paper's 10 turns about one axis in 3D, 4 in 2D; right angles interpolate nothing."""
 
     single_axis: bool = True
     """In 3D, ask for the 10 turns about one axis; otherwise for all 24."""
@@ -21,13 +21,11 @@ class Rotation(Task):
     """Differently turned versions of each crop."""
 
     def views(self, batch: Float[Tensor, "b c *s"], rng: torch.Generator) -> Views:
-        """A random cube of each crop, turned: ``(b, versions, c, *cube)``; target ``(b, versions)``."""
+        """A random cube of each crop, turned: ``(b, versions, c, *cube)``."""
         sides = torch.tensor(batch.shape[2:], device=batch.device)
         cube, dims, b = int(sides.min()), batch.ndim - 2, len(batch)
         corner = (draws.uniform(rng, b, 1, dims) * (sides - cube + 1)).long()
-        upright = nd.cut(batch, corner, [cube] * dims).expand(
-            -1, self.versions, *[-1] * (dims + 1)
-        )
+        upright = nd.cut(batch, corner, [cube] * dims).expand(-1, self.versions, *[-1] * (dims + 1))
         turns = nd.rotations(dims, single_axis=self.single_axis)
         target = draws.distinct(rng, len(turns), b, self.versions)
         turned = torch.empty(upright.shape, dtype=batch.dtype, device=batch.device)

@@ -1,0 +1,5 @@
+"""``python -m scanprior``."""
+
+from scanprior.cli import main
+
+main()

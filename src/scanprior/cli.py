@@ -1,0 +1,130 @@
+"""The command line: a recipe's fields are its flags."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import tyro
+
+from scanprior import __version__, demo, pretext
+from scanprior.bench import Bench, bench
+from scanprior.contracts import InputError
+from scanprior.data.prepare import Prepare, run_prepare
+from scanprior.recipes.evaluate import Evaluate, run_evaluate
+from scanprior.recipes.finetune import Finetune, finetune
+from scanprior.recipes.predict import Predict, predict
+from scanprior.recipes.pretrain import Pretrain, pretrain
+
+USAGE = """\
+scanprior: from scans nobody has labelled to encoders that need fewer labels
+
+  scanprior prepare SOURCE STORE                       scans to a store, once
+  scanprior pretrain TASK --store STORE --out RUN      cpc, exemplar, jigsaw, rotation, rpl
+  scanprior finetune segmentation --store STORE --start scratch|RUN --out RUN [--labels N]
+  scanprior predict RUN SOURCE --out DIR               label maps on the scans' own grids
+  scanprior evaluate PREDICTIONS LABELS --out FILE     Dice, HD95, NSD with intervals
+  scanprior bench store|views|step --store STORE       speed, measured side by side
+  scanprior demo [--data DIR] [--out DIR]              all of it on real data, in minutes
+
+Add --help to any of them for its flags, and --json for one JSON object on the last line.
+"""
+
+
+class Verb(NamedTuple):
+    """A recipe, the function that runs it, and its fields that may be given without a flag."""
+
+    default: Any
+    run: Callable[[Any], dict[str, Any]]
+    positional: tuple[str, ...] = ()
+
+
+MISSING: Any = tyro.MISSING
+
+
+def verb(name: str, words: list[str]) -> tuple[Verb, list[str]]:
+    """The verb called ``name`` and the arguments left for its flags."""
+    match name:
+        case "prepare":
+            default = Prepare(source=MISSING, store=MISSING)
+            return Verb(default, run_prepare, ("source", "store")), words
+        case "pretrain":
+            task, rest = _named(words, "pretrain", pretext.names())
+            default = Pretrain(store=MISSING, out=MISSING, task=pretext.find(task)())
+            return Verb(default, pretrain), rest
+        case "finetune":
+            _, rest = _named(words, "finetune", ["segmentation"])
+            return Verb(Finetune(store=MISSING, out=MISSING), finetune), rest
+        case "predict":
+            default = Predict(run=MISSING, source=MISSING, out=MISSING)
+            return Verb(default, predict, ("run", "source")), words
+        case "evaluate":
+            default = Evaluate(predictions=MISSING, labels=MISSING, out=MISSING)
+            return Verb(default, run_evaluate, ("predictions", "labels")), words
+        case "bench":
+            what, rest = _named(words, "bench", ["store", "views", "step"])
+            return Verb(Bench(what=what), bench), rest  # pyright: ignore[reportArgumentType]
+        case "demo":
+            return Verb(demo.Demo(), demo.run_demo), words
+    raise InputError(f"there is no command {name!r}; scanprior --help lists them.")
+
+
+def parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], dict[str, Any]]]:
+    """The recipe that a command line stands for, and the function that runs it.
+
+    Raises:
+        InputError: impossible values; unknown flags end the process with code 2 and the known ones.
+    """
+    chosen, rest = verb(arguments[0], list(arguments[1:]))
+    flags: list[str] = []
+    for name in chosen.positional:
+        if rest and not rest[0].startswith("-"):
+            flags += [f"--{name}", rest.pop(0)]
+    recipe = tyro.cli(
+        type(chosen.default),
+        prog=f"scanprior {arguments[0]}",
+        default=chosen.default,
+        args=[*flags, *rest],
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    return recipe, chosen.run
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; bad input is one sentence and exit code 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return
+    if words[0] == "--version":
+        print(__version__)
+        return
+    as_json = "--json" in words
+    try:
+        recipe, run = parse([word for word in words if word != "--json"])
+        result = run(recipe)
+    except InputError as error:
+        print(f"scanprior: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("scanprior: interrupted; the same command continues.", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    if as_json:
+        print(json.dumps(result, default=str))
+    else:
+        print("\n".join(f"{key}: {value}" for key, value in result.items()))
+    if result.get("rejected"):
+        raise SystemExit(1)
+
+
+def _named(words: list[str], verb_name: str, known: list[str]) -> tuple[str, list[str]]:
+    if not words or words[0].startswith("-"):
+        raise InputError(f"{verb_name} what? Use scanprior {verb_name} {'|'.join(known)} ...")
+    if words[0] not in known and "." not in words[0]:
+        raise InputError(f"{verb_name} knows no {words[0]!r}; use one of {', '.join(known)}.")
+    return words[0], words[1:]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""From a source's voxel grid to the store's, and back. Every step is axis-aligned and exact.
+
+A step returns the new image and a matrix: its voxel (x, y[, z], 1) to the old image's. Their
+product leads from the store to the source, whatever the source's orientation, obliqueness or shear.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from scipy import ndimage
+
+from scanprior.data.image import Image
+
+Moved = tuple[Image, np.ndarray]
+
+
+def to_ras(image: Image) -> Moved:
+    """Axes permuted and flipped so that index 0 is inferior, posterior, left; no interpolation.
+
+    A photograph stays as it is.
+    """
+    if image.affine is None:
+        return image, np.eye(len(image.shape) + 1)
+    orientation = io_orientation(image.affine)
+    step = inv_ornt_aff(orientation, image.shape[::-1])
+    # nibabel turns the leading axes, (x, y, z), and leaves the last one, the channel, alone.
+    return image.moved(apply_orientation(image.array.T, orientation).T, step), step
+
+
+def ras_spacing(affine: np.ndarray) -> tuple[float, ...]:
+    """The voxel sizes in mm, in array order, that an image with this affine has after to_ras."""
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    target = io_orientation(affine)[:, 0].astype(int)
+    return tuple(float(sizes[list(target).index(axis)]) for axis in (2, 1, 0))
+
+
+def resample(image: Image, spacing: Sequence[float], order: int) -> Moved:
+    """Voxels of ``spacing`` mm (array order); the corner at index 0 stays where it is.
+
+    ``order`` is 0 (nearest: label maps), 1 (linear) or 3 (cubic). The grid covers the whole source,
+    so it may reach over its far side by less than a voxel; there the edge is repeated.
+    """
+    scale = np.array(spacing) / np.array(image.spacing)
+    scale[np.abs(scale - 1) < 1e-4] = 1  # a header's rounding is no reason to interpolate
+    shape = [max(1, int(np.ceil(n / s - 1e-3))) for n, s in zip(image.shape, scale, strict=True)]
+    return _scaled(image, scale, shape, order)
+
+
+def resize(image: Image, shape: Sequence[int], order: int) -> Moved:
+    """Exactly ``shape`` voxels, corner to corner; the spacing follows."""
+    return _scaled(image, np.array(image.shape) / np.array(shape), list(shape), order)
+
+
+def crop(image: Image, box: tuple[slice, ...]) -> Moved:
+    """The part inside ``box`` (array order)."""
+    step = np.eye(len(box) + 1)
+    step[:-1, -1] = [side.start for side in box][::-1]
+    return image.moved(image.array[(slice(None), *box)], step), step
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box around the true voxels of ``mask (*s)``; everything where none is true."""
+    box = []
+    for axis in range(len(mask.shape)):
+        others = tuple(a for a in range(len(mask.shape)) if a != axis)
+        hit = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, mask.shape[axis]))
+    return tuple(box)
+
+
+def record(before: Image, after: Image, matrix: np.ndarray) -> dict[str, Any]:
+    """The JSON that :func:`to_source` needs to bring a prediction home.
+
+    ``matrix`` takes a voxel (x, y[, z], 1) of ``after`` to one of ``before``.
+    """
+    return {
+        "shape_before": list(before.shape),
+        "affine_before": None if before.affine is None else before.affine.tolist(),
+        "shape_after": list(after.shape),
+        "affine_after": None if after.affine is None else after.affine.tolist(),
+        "matrix": matrix.tolist(),
+    }
+
+
+def to_source(probabilities: np.ndarray, geometry: dict[str, Any]) -> np.ndarray:
+    """``(k, *s)`` in the store's grid to a label map ``(*s)`` in the source's, uint8 or uint16.
+
+    Linear between probabilities, then the likeliest class; what was cropped away is background (0).
+    The result has ``shape_before``, in array order: ``files.write_label`` writes it as it is.
+    """
+    shape = tuple(geometry["shape_before"])
+    linear, offset = _source_to_store(geometry)
+    axes = [int(np.abs(row).argmax()) for row in linear.T]  # per source axis, the store's
+    turned = probabilities.transpose(0, *(axis + 1 for axis in axes))
+    scale = np.array([linear[axis, i] for i, axis in enumerate(axes)])
+    start = offset[axes]
+    for i, size in enumerate(turned.shape[1:]):
+        if scale[i] < 0:
+            turned = np.flip(turned, i + 1)
+            scale[i], start[i] = -scale[i], size - 1 - start[i]
+    label = np.zeros(shape, np.uint8 if len(turned) <= 256 else np.uint16)
+    best = _interpolated(turned[0], scale, start, shape, order=1)
+    for value in range(1, len(turned)):
+        other = _interpolated(turned[value], scale, start, shape, order=1)
+        likelier = other > best
+        label[likelier] = value
+        np.maximum(best, other, out=best)
+    for axis, (n, size) in enumerate(zip(shape, turned.shape[1:], strict=True)):
+        at = scale[axis] * np.arange(n) + start[axis]
+        outside = (at < -0.5 - 1e-3) | (at > size - 0.5 + 1e-3)
+        label[(slice(None),) * axis + (outside,)] = 0
+    return label
+
+
+def _source_to_store(geometry: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Linear part and offset that take a source array index to a store array index."""
+    inverse = np.linalg.inv(np.array(geometry["matrix"], dtype=float))
+    return inverse[:-1, :-1][::-1, ::-1], inverse[:-1, -1][::-1]
+
+
+def _scaled(image: Image, scale: np.ndarray, shape: list[int], order: int) -> Moved:
+    step = np.eye(len(shape) + 1)
+    start = 0.5 * scale - 0.5  # centre of the first new voxel: corners coincide, not centres
+    step[:-1, :-1] = np.diag(scale[::-1])
+    step[:-1, -1] = start[::-1]
+    if np.all(scale == 1) and tuple(shape) == image.shape:
+        return image, step
+    if order == 0:
+        array = image.array
+        for axis, n in enumerate(shape):
+            at = np.floor(scale[axis] * np.arange(n) + start[axis] + 0.5).astype(int)
+            array = array.take(at.clip(0, image.shape[axis] - 1), axis=axis + 1)
+        return image.moved(array, step), step
+    blur = np.maximum(scale - 1, 0) / 2  # a coarser grid must not alias what it cannot hold
+    channels = [
+        _interpolated(
+            ndimage.gaussian_filter(channel, blur, mode="nearest") if blur.any() else channel,
+            scale,
+            start,
+            tuple(shape),
+            order=order,
+        )
+        for channel in image.array
+    ]
+    return image.moved(np.stack(channels), step), step
+
+
+def _interpolated(
+    array: np.ndarray, scale: np.ndarray, start: np.ndarray, shape: tuple[int, ...], *, order: int
+) -> np.ndarray:
+    with warnings.catch_warnings():
+        # SciPy tells every caller of the separable form that its meaning changed in 2016.
+        warnings.filterwarnings("ignore", "The behavior of affine_transform", UserWarning)
+        return ndimage.affine_transform(
+            array,
+            scale,
+            start,  # pyright: ignore[reportArgumentType]  (SciPy's types know only a number)
+            output_shape=shape,
+            order=order,
+            mode="nearest",
+        )

@@ -1,0 +1,126 @@
+"""``scanprior prepare``: a source of scans becomes a store, once, in parallel, able to continue."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
+from os import _exit
+from threading import Thread
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from scanprior.contracts import InputError
+from scanprior.data import geometry, records, sources
+from scanprior.data.files import read_affine
+from scanprior.data.sources import Case
+from scanprior.data.steps import Prepare, Prepared, apply_steps, check
+
+__all__ = ["Prepare", "Prepared", "apply_steps", "resolve_spacing", "run_prepare"]
+
+
+def run_prepare(recipe: Prepare) -> dict[str, Any]:
+    """Bring ``recipe.store`` up to date with ``recipe.source``; only what changed is done.
+
+    Returns ``volumes``, ``prepared``, ``unchanged``, ``rejected`` (counts), ``classes``, ``store``
+    and ``seconds``. Raises :class:`InputError` before work starts for settings that cannot be, or
+    that differ from those the store was begun with; and where no image could be read.
+    """
+    started = time.perf_counter()
+    check(recipe)
+    cases = sources.find(recipe.source, recipe.format, recipe.options)
+    records.claim(recipe)
+    spacing = resolve_spacing(recipe, cases)
+    due = [case for case in cases if not records.done(recipe, case, spacing)]
+    rejected: dict[str, str] = {}
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        counter = bar.add_task("preparing", total=len(due))
+        for case, reason in _prepare_all(recipe, due, spacing):
+            bar.advance(counter)
+            if reason is not None:
+                rejected[case.id] = reason
+    written = {c.id: records.record(recipe, c) for c in cases if c.id not in rejected}
+    rejected |= records.odd_ones(written)
+    kept = [record for identity, record in written.items() if identity not in rejected]
+    by_id = {case.id: case for case in cases}
+    records.write_rejected(recipe, {by_id[i]: reason for i, reason in sorted(rejected.items())})
+    if not kept:
+        raise InputError(
+            f"{recipe.source} holds no image that can be used; "
+            f"{recipe.store / 'rejected.json'} says why, first: {next(iter(rejected.values()))}"
+        )
+    index = records.index(recipe, kept, spacing)
+    records.write_json(recipe.store / "index.json", index)
+    return {
+        "store": str(recipe.store),
+        "volumes": len(kept),
+        "prepared": len([case for case in due if case.id not in rejected]),
+        "unchanged": len(cases) - len(due),
+        "rejected": len(rejected),
+        "classes": index["classes"],
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def resolve_spacing(recipe: Prepare, cases: list[Case]) -> tuple[float, ...] | None:
+    """The spacing to resample to, in array order; for ``median``, from the headers alone."""
+    if not isinstance(recipe.spacing, str):
+        return recipe.spacing
+    if recipe.spacing == "keep":
+        return None
+    found = []
+    for case in cases:
+        try:
+            affine = read_affine(case.images[0])
+        except InputError:
+            continue  # it is rejected, with its reason, when its turn comes
+        if affine is not None:
+            found.append(geometry.ras_spacing(affine))
+    if not found:
+        raise InputError(f"{recipe.source} has no voxel sizes to take the median of; use --shape.")
+    return tuple(round(float(size), 6) for size in np.median(found, axis=0))
+
+
+def _prepare_all(
+    recipe: Prepare, cases: list[Case], spacing: tuple[float, ...] | None
+) -> Iterator[tuple[Case, str | None]]:
+    """Each case and why it was rejected, as they are done; a bounded number is under way."""
+    workers = min(recipe.workers, len(cases))
+    if workers <= 1:
+        for case in cases:
+            yield case, records.prepare_one(recipe, case, spacing)
+        return
+    context = get_context("forkserver")  # safe beside threads; imports everything once
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
+        under_way: dict[Future[str | None], Case] = {}
+        waiting = iter(cases)
+        while True:
+            while len(under_way) < 3 * workers and (case := next(waiting, None)) is not None:
+                under_way[pool.submit(records.prepare_one, recipe, case, spacing)] = case
+            if not under_way:
+                return
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                try:
+                    yield under_way.pop(future), future.result()
+                except BrokenProcessPool as error:
+                    raise InputError(
+                        "a worker was ended from outside, most likely for want of memory; "
+                        "start again with fewer --workers, it continues."
+                    ) from error
+
+
+def _follow_parent() -> None:
+    """End this worker when the run that started it is killed, instead of waiting for ever."""
+    parent = parent_process()
+    if parent is not None:
+        ended = parent.sentinel
+
+        def watch() -> None:
+            connection.wait([ended])
+            _exit(1)
+
+        Thread(target=watch, daemon=True).start()

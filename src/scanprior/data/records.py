@@ -1,0 +1,179 @@
+"""What a preparation leaves on disk: arrays, a record that vouches for them, and the index.
+
+Everything is written under a temporary name and renamed, so that a run may be killed at any moment.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scanprior.contracts import InputError
+from scanprior.data.sources import Case
+from scanprior.data.sources.case import file_hash
+from scanprior.data.steps import Prepare, apply_steps
+from scanprior.data.store import write_array
+
+_FLOAT16_MAX = 65504
+
+
+def claim(recipe: Prepare) -> None:
+    """Begin the store, or make sure that it was begun with these settings."""
+    path = recipe.store / "recipe.json"
+    mine = recipe.to_json()
+    if path.is_file():
+        theirs = json.loads(path.read_text())
+        differ = [
+            f"{name} ({theirs.get(name)} there, {value} now)"
+            for name, value in mine.items()
+            if name != "store" and theirs.get(name) != value
+        ]
+        if differ:
+            raise InputError(
+                f"{recipe.store} was made with other settings: {', '.join(differ)}; "
+                "give another folder or delete this one."
+            )
+    elif recipe.store.is_dir() and any(recipe.store.iterdir()):
+        raise InputError(f"{recipe.store} holds other files; give a new or an empty folder.")
+    for name in ("volumes", "records"):
+        (recipe.store / name).mkdir(parents=True, exist_ok=True)
+        for left in (recipe.store / name).glob(".tmp.*"):  # of a run that was killed
+            left.unlink(missing_ok=True)
+    if not path.is_file():
+        write_json(path, mine)
+
+
+def _state(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> list[Any]:
+    """What a record must agree with to be good: the files' sizes and times, and what they are."""
+    seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in case.files]
+    return json.loads(json.dumps([seen, spacing, case.grade, case.patient, case.partition]))
+
+
+def done(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> bool:
+    """Whether the case was prepared as it is now."""
+    path = recipe.store / "records" / f"{case.id}.json"
+    try:
+        return json.loads(path.read_text())["state"] == _state(recipe, case, spacing)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def record(recipe: Prepare, case: Case) -> dict[str, Any]:
+    """The case's entry of the index."""
+    record = json.loads((recipe.store / "records" / f"{case.id}.json").read_text())
+    del record["state"]
+    return record
+
+
+def prepare_one(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> str | None:
+    """Write one volume: the arrays, then the record that vouches for them. Or say why not."""
+    try:
+        state = _state(recipe, case, spacing)
+        image, label = case.read()
+        try:
+            prepared = apply_steps(recipe, image, label, spacing)
+        except InputError as error:
+            raise InputError(f"{case.images[0]}: {error}") from error
+        top = float(np.abs(prepared.image.array).max())
+        if top > _FLOAT16_MAX:
+            raise InputError(
+                f"{case.images[0]} reaches {top:g}, more than float16 holds; change --intensity."
+            )
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return f"{case.images[0]} cannot be read ({error}); restore it or leave it out."
+    volumes = recipe.store / "volumes"
+    _write_volume(volumes / f"{case.id}.image.b2nd", prepared.image.array.astype(np.float16))
+    if prepared.label is not None:
+        _write_volume(volumes / f"{case.id}.label.b2nd", prepared.label.array[0])
+    base = recipe.source if recipe.source.is_dir() else recipe.source.parent
+    names = [_relative(path, base) for path in case.images]
+    record = {
+        "id": case.id,
+        "patient": case.patient,
+        "grade": case.grade,
+        "labelled": prepared.label is not None,
+        "partition": case.partition,
+        "shape": list(prepared.image.array.shape),
+        "spacing": list(prepared.image.spacing),
+        "source": names[0] if len(names) == 1 else names,
+        "sha256": case.sha256(image),
+        "label_source": None if case.label is None else _relative(case.label, base),
+        "label_sha256": None if case.label is None else file_hash(case.label),
+        "geometry": prepared.geometry,
+        "statistics": prepared.statistics,
+        "state": state,
+    }
+    write_json(recipe.store / "records" / f"{case.id}.json", record)
+    return None
+
+
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def odd_ones(records: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Volumes whose number of channels or axes is not that of most: no batch could hold both."""
+    kinds = {i: (record["shape"][0], len(record["shape"]) - 1) for i, record in records.items()}
+    if not kinds:
+        return {}
+    usual = Counter(kinds.values()).most_common(1)[0][0]
+    return {
+        i: f"it has {kind[0]} channels on {kind[1]} axes, most have {usual[0]} on {usual[1]}; "
+        "prepare it on its own."
+        for i, kind in kinds.items()
+        if kind != usual
+    }
+
+
+def index(
+    recipe: Prepare, records: list[dict[str, Any]], spacing: tuple[float, ...] | None
+) -> dict[str, Any]:
+    """The content of ``index.json``."""
+    steps = {k: v for k, v in recipe.to_json().items() if k not in ("store", "source")}
+    hashes = [(r["id"], r["sha256"], r["label_sha256"], r["grade"]) for r in records]
+    described = json.dumps([steps, spacing, hashes], sort_keys=True)
+    highest = max((max(r["statistics"]["classes"], default=-1) for r in records), default=-1)
+    return {
+        "version": 1,
+        "recipe": recipe.to_json(),
+        "spacing": spacing,
+        "classes": highest + 1,
+        "digest": hashlib.sha256(described.encode()).hexdigest(),
+        "volumes": records,
+    }
+
+
+def write_rejected(recipe: Prepare, rejected: dict[Case, str]) -> None:
+    """``rejected.json``: id, files and reason; no such file where nothing was rejected."""
+    path = recipe.store / "rejected.json"
+    if not rejected:
+        path.unlink(missing_ok=True)
+        return
+    base = recipe.source if recipe.source.is_dir() else recipe.source.parent
+    listed = [
+        {"id": case.id, "source": [_relative(p, base) for p in case.files], "reason": reason}
+        for case, reason in rejected.items()
+    ]
+    write_json(path, listed)
+
+
+def _write_volume(path: Path, array: np.ndarray) -> None:
+    temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
+    write_array(temporary, array)
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Whole or not at all, and untouched where nothing changed."""
+    text = json.dumps(content, indent=1) + "\n"
+    if path.is_file() and path.read_text() == text:
+        return
+    temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -1,0 +1,133 @@
+"""Who is trained on and who is not: patient-grouped, seeded, with nested label fractions."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scanprior.contracts import InputError
+from scanprior.data.store import Volume
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ids of the labelled volumes, by purpose. No patient is in two of them."""
+
+    train: tuple[str, ...]
+    """In the order in which :meth:`first` takes them."""
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    seed: int
+
+    @classmethod
+    def make(
+        cls,
+        volumes: Sequence[Volume],
+        validation: float = 0.2,
+        test: float = 0.0,
+        seed: int = 0,
+    ) -> "Split":
+        """Split the volumes that have a label map or a grade.
+
+        A patient's volumes stay together, and so do files that are equal byte for byte, whatever
+        they are called. Where the source came with a validation or test part of its own, that part
+        is kept and only a part that it lacks is drawn from the training volumes.
+
+        Raises :class:`InputError` where nothing is left to train on, or nothing is labelled.
+        """
+        if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+            raise InputError(
+                f"validation {validation} and test {test} leave nothing to train on; "
+                "use fractions that sum to less than 1."
+            )
+        known = [v for v in volumes if v.labelled or v.grade is not None]
+        if not known:
+            raise InputError(
+                "no volume has a label map or a grade, so there is nothing to split; "
+                "prepare a source with labels."
+            )
+        parts: dict[str, list[str]] = {"test": [], "val": [], "train": []}
+        groups = _groups(known)
+        given = {v.record["partition"] for v in known} & {"val", "test"}
+        rest: list[list[Volume]] = []
+        for group in groups:
+            named = {v.record["partition"] for v in group}
+            # A group that reaches into several parts goes, whole, where it cannot be trained on.
+            own = next((part for part in ("test", "val") if part in named), None)
+            if own is None:
+                rest.append(group)
+            else:
+                parts[own] += [v.id for v in group]
+        order = np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(rest))
+        total = sum(map(len, rest))
+        wanted = {
+            "test": 0 if "test" in given else round(test * total),
+            "val": 0 if "val" in given else round(validation * total),
+        }
+        if validation > 0 and "val" not in given and len(rest) > 1:
+            wanted["val"] = max(1, wanted["val"])
+        drawn = dict.fromkeys(wanted, 0)
+        for group in (rest[i] for i in order):
+            part = next((p for p, n in wanted.items() if drawn[p] + len(group) <= n), "train")
+            if part != "train":
+                drawn[part] += len(group)
+            parts[part] += [v.id for v in group]
+        if not parts["train"]:
+            raise InputError("no labelled volume is left to train on; use smaller fractions.")
+        return cls(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), seed)
+
+    def first(self, n: int | float) -> tuple[str, ...]:
+        """The first ``n`` training volumes (a count from 1), or that fraction (up to 1.0) of them.
+
+        Nested: what 10 returns begins with what 5 returns. Raises :class:`InputError` where there
+        are fewer, or where ``n`` is neither.
+        """
+        have = len(self.train)
+        if isinstance(n, float) and 0 < n <= 1:
+            return self.train[: max(1, round(n * have))]
+        if n < 1 or n != int(n):
+            raise InputError(f"{n} labels cannot be taken; give a count from 1 or a fraction.")
+        if n > have:
+            raise InputError(f"{int(n)} labels were asked for, {have} are there; ask for fewer.")
+        return self.train[: int(n)]
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
+        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Split":
+        """Read what :meth:`save` wrote."""
+        try:
+            kept = json.loads(path.read_text())
+            parts = (tuple(map(str, kept[key])) for key in ("train", "validation", "test"))
+            return cls(*parts, seed=int(kept["seed"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is no split ({error}); delete it and split anew.") from error
+
+
+def _groups(volumes: Sequence[Volume]) -> list[list[Volume]]:
+    """Volumes that share a patient or their bytes, together, in the order of their first id."""
+    ordered = sorted(volumes, key=lambda v: v.id)
+    parent = list(range(len(ordered)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    seen: dict[tuple[str, str], int] = {}
+    for i, volume in enumerate(ordered):
+        for key in (("patient", volume.patient), ("bytes", str(volume.record["sha256"]))):
+            a, b = root(seen.setdefault(key, i)), root(i)
+            parent[max(a, b)] = min(a, b)
+    groups: dict[int, list[Volume]] = {}
+    for i, volume in enumerate(ordered):
+        groups.setdefault(root(i), []).append(volume)
+    return list(groups.values())

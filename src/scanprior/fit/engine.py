@@ -1,0 +1,114 @@
+"""Devices, processes and precision (Lightning Fabric), and how processes stop together."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.fsdp import FSDPStrategy
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from scanprior.contracts import InputError
+from scanprior.fit.schedule import Training
+
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code after SIGTERM, the shell's convention: 143."""
+LAUNCHED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def start(training: Training) -> Fabric:
+    """Choose the device and start the other processes, which run this same command again.
+
+    Raises :class:`InputError` where the machine does not have what was asked for.
+    """
+    # Fabric's notes about its own choices; environment.json says what was chosen.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    several = training.devices * training.nodes > 1
+    strategy = "auto"
+    if training.strategy == "fsdp":
+        strategy = FSDPStrategy(state_dict_type="full")
+    elif training.strategy == "ddp" or several:
+        # A frozen encoder and a level that no head reads are parameters without gradient.
+        strategy = DDPStrategy(find_unused_parameters=True)
+    try:
+        fabric = Fabric(
+            accelerator=training.accelerator,
+            devices=training.devices,
+            num_nodes=training.nodes,
+            strategy=strategy,
+            precision="bf16-mixed" if _bf16(training) else "32-true",
+        )
+        fabric.launch()
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"accelerator {training.accelerator} with {training.devices} devices, {training.nodes} "
+            f"nodes and strategy {training.strategy} cannot start here ({error}); choose others."
+        ) from error
+    return fabric
+
+
+def _bf16(training: Training) -> bool:
+    """Whether to compute in bf16: asked for, or native to where the training will run."""
+    if training.precision != "auto":
+        return training.precision == "bf16"
+    if training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return training.accelerator in ("auto", "cpu") and native_bf16()
+
+
+def native_bf16() -> bool:
+    """Whether this processor multiplies bf16 itself (AVX-512 BF16 or AMX)."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        has = torch.cpu.get_capabilities()
+        return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@contextmanager
+def termination() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, instead of ending the process."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # only the main thread may listen to signals
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def agree(fabric: Fabric, *questions: bool) -> list[bool]:
+    """For each question, whether any process says yes."""
+    if fabric.world_size == 1:
+        return list(questions)
+    votes = torch.tensor(questions, dtype=torch.float32, device=fabric.device)
+    answer = fabric.all_reduce(votes, reduce_op="sum")
+    return [bool(vote) for vote in answer]  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def close(fabric: Fabric) -> None:
+    """Let the other processes go: after this only the first one runs, and may train again."""
+    if fabric.world_size == 1:
+        return
+    fabric.barrier()
+    torch.distributed.destroy_process_group()
+    if not fabric.is_global_zero:
+        raise SystemExit(0)
+    for process in (children := getattr(fabric.strategy.launcher, "procs", [])):
+        process.wait()
+    if children:
+        for name in LAUNCHED:
+            os.environ.pop(name, None)
+
+
+def leave(fabric: Fabric, error: BaseException) -> NoReturn:
+    """End together; the first process says why, so that the reason is said once."""
+    close(fabric)
+    raise error

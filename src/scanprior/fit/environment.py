@@ -1,0 +1,53 @@
+"""environment.json: what a run was computed with."""
+
+import importlib.metadata
+import json
+import platform
+import sys
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+PACKAGES = (
+    "scanprior",
+    "torch",
+    "numpy",
+    "lightning-fabric",
+    "monai",
+    "blosc2",
+    "safetensors",
+    "scipy",
+)
+
+
+def write(fabric: Fabric, out: Path) -> None:
+    """Write environment.json, anew whenever a run is continued."""
+    device = fabric.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+    environment = {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {p: v for p in PACKAGES if (v := _version(p))},
+        "threads": torch.get_num_threads(),
+        "cpu": _cpu(),
+        "device": f"{device.type} ({name})",
+        "processes": fabric.world_size,
+        "precision": fabric._precision.precision,
+    }
+    (out / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text().splitlines() if listing.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,115 @@
+"""What a run leaves behind: recipes as JSON, weights as safetensors that describe themselves."""
+
+import dataclasses
+import json
+import os
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from scanprior import downstream, pretext
+from scanprior.contracts import InputError, Task
+
+
+def freeze(value: Any) -> Any:
+    """A dataclass becomes its fields, a path a string; a task also says which file it came from."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        name = {"task": type(value).__module__} if isinstance(value, Task) else {}
+        return name | {f.name: freeze(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [freeze(part) for part in value]
+    if isinstance(value, dict):
+        return {str(key): freeze(part) for key, part in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def thaw(kind: Any, value: Any) -> Any:
+    """The inverse of :func:`freeze`, for a value of type ``kind``."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return _thaw_union(typing.get_args(kind), value)
+    if isinstance(kind, type) and issubclass(kind, Task):
+        kind = _task_type(value["task"])
+    if dataclasses.is_dataclass(kind):
+        make: Any = kind
+        hints = typing.get_type_hints(kind, include_extras=True)
+        unknown = set(value) - set(hints) - {"task"}
+        if unknown:
+            raise InputError(f"a recipe has the unknown field {sorted(unknown)[0]!r}; remove it.")
+        return make(**{name: thaw(hints[name], value[name]) for name in hints if name in value})
+    if typing.get_origin(kind) is tuple:
+        return tuple(value)
+    return Path(value) if kind is Path else value
+
+
+def _thaw_union(kinds: tuple[Any, ...], value: Any) -> Any:
+    if value is None:
+        return None
+    for kind in kinds:
+        if isinstance(value, list) and typing.get_origin(kind) is tuple:
+            return tuple(value)
+        if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+            return thaw(kind, value)
+        if isinstance(value, str) and kind is Path and str not in kinds:
+            return Path(value)
+    return value
+
+
+def _task_type(module: str) -> type[Task]:
+    """Only a task's own module is imported, and only a class that is a task is taken from it."""
+    if module.startswith(f"{downstream.__name__}."):
+        return downstream.find(module.rpartition(".")[2])
+    return pretext.find(module.removeprefix(f"{pretext.__name__}."))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(freeze(value), indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's content; :class:`InputError` where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; is this a finished run's folder?") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); restore it or run again.") from error
+
+
+def save_weights(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
+    """``path`` (safetensors) with ``about`` inside it, and beside it as ``.json``."""
+    state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    safetensors.torch.save_file(state, temporary, {"scanprior": json.dumps(freeze(about))})
+    os.replace(temporary, path)
+    write_json(path.with_suffix(".json"), about)
+
+
+def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and what they say of themselves.
+
+    Raises:
+        InputError: there is no such file, or it is not scanprior's.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give the folder of a finished run.")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            about = (file.metadata() or {}).get("scanprior")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is damaged ({error}); copy it again or rerun.") from error
+    if about is None:
+        raise InputError(f"{path} holds no description of its encoder; it is not scanprior's.")
+    return state, json.loads(about)

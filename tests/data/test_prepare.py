@@ -1,0 +1,216 @@
+"""A store is made once, in parallel, continues after a kill, and says what it could not read."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from scanprior.contracts import InputError
+from scanprior.data import records
+from scanprior.data.prepare import Prepare, run_prepare
+from scanprior.data.split import Split
+from scanprior.data.store import Store
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def scans(folder, n=4, seed=0):
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        for part in ("images", "labels"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        sizes = np.diag([1.0, 1.0, 2.0 if i else 4.0, 1.0])
+        image = rng.normal(100, 20, (12, 14, 10)).astype(np.float32)
+        label = rng.integers(0, 3, (12, 14, 10)).astype(np.uint8)
+        nib.save(nib.Nifti1Image(image, sizes), folder / f"images/s{i}.nii.gz")
+        nib.save(nib.Nifti1Image(label, sizes), folder / f"labels/s{i}.nii.gz")
+    return folder
+
+
+def recipe(tmp_path, **settings):
+    usual = {"source": tmp_path / "in", "store": tmp_path / "out", "workers": 1}
+    return Prepare(**usual | settings)
+
+
+def times(store):
+    return {p: p.stat().st_mtime_ns for p in sorted(store.rglob("*")) if p.is_file()}
+
+
+def test_a_store_holds_what_was_read(tmp_path):
+    scans(tmp_path / "in")
+    summary = run_prepare(recipe(tmp_path))
+    assert (summary["volumes"], summary["rejected"], summary["classes"]) == (4, 0, 3)
+    store = Store(tmp_path / "out")
+    volume = store[1]
+    whole = (slice(None),) * 3
+    raw = nib.load(tmp_path / "in/images/s1.nii.gz").get_fdata().T
+    assert volume.read(whole).dtype == np.float16
+    assert np.allclose(volume.read(whole)[0], (raw - raw.mean()) / raw.std(), atol=4e-3)
+    label = nib.load(tmp_path / "in/labels/s1.nii.gz").get_fdata().T
+    assert np.array_equal(volume.read_label(whole), label)
+    assert volume.spacing == (2, 1, 1)
+    assert volume.record["source"] == "images/s1.nii.gz"
+    assert volume.record["statistics"]["mean"][0] == pytest.approx(raw.mean(), rel=1e-5)
+    assert Prepare.from_json(store.header["recipe"]).to_json() == recipe(tmp_path).to_json()
+    assert len(Split.make(store, validation=0.25).train) == 3
+
+
+def test_the_second_run_does_nothing_and_a_changed_file_is_done_again(tmp_path):
+    scans(tmp_path / "in")
+    run_prepare(recipe(tmp_path))
+    before = times(tmp_path / "out")
+    digest = Store(tmp_path / "out").digest
+    again = run_prepare(recipe(tmp_path, workers=2))
+    assert (again["prepared"], again["unchanged"]) == (0, 4)
+    assert times(tmp_path / "out") == before
+    path = tmp_path / "in/images/s2.nii.gz"
+    other = np.random.default_rng(9).normal(size=(12, 14, 10))
+    nib.save(nib.Nifti1Image(other, np.diag([1, 1, 2, 1])), path)
+    assert run_prepare(recipe(tmp_path))["prepared"] == 1
+    assert Store(tmp_path / "out").digest != digest
+
+
+def test_other_settings_are_refused_by_name(tmp_path):
+    scans(tmp_path / "in", 1)
+    run_prepare(recipe(tmp_path))
+    with pytest.raises(InputError, match=r"intensity \(zscore there, unit now\)"):
+        run_prepare(recipe(tmp_path, intensity="unit"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="other files"):
+        run_prepare(recipe(tmp_path, store=tmp_path / "mine"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"intensity": "window"}, "go together"),
+        ({"window": (1.0, 2.0)}, "go together"),
+        ({"intensity": "window", "window": (3.0, 2.0)}, "lower end first"),
+        ({"spacing": (1.0, 0.0, 1.0)}, "impossible"),
+        ({"shape": (1,)}, "impossible"),
+        ({"workers": 0}, "0 workers"),
+    ],
+)
+def test_impossible_settings_are_refused_before_work(tmp_path, settings, says):
+    scans(tmp_path / "in", 1)
+    with pytest.raises(InputError, match=says):
+        run_prepare(recipe(tmp_path, **settings))
+    assert not (tmp_path / "out").exists()
+
+
+def test_unreadable_files_are_listed_and_the_others_go_on(tmp_path):
+    scans(tmp_path / "in")
+    broken = tmp_path / "in/images/s0.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:500])
+    seven = nib.Nifti1Image(np.full((12, 14, 10), 7.0), np.eye(4))
+    nib.save(seven, tmp_path / "in/images/s9.nii.gz")
+    four = np.random.default_rng(0).normal(size=(12, 14, 10, 2))
+    nib.save(nib.Nifti1Image(four, np.eye(4)), tmp_path / "in/images/s8.nii.gz")
+    summary = run_prepare(recipe(tmp_path, workers=2))
+    assert (summary["volumes"], summary["rejected"]) == (3, 3)
+    said = json.loads((tmp_path / "out/rejected.json").read_text())
+    listed = {entry["id"]: entry["reason"] for entry in said}
+    assert "cannot be read" in listed["s0"]
+    assert "s0.nii.gz" in listed["s0"]
+    assert "7 everywhere" in listed["s9"]
+    assert "2 channels" in listed["s8"]
+    assert [v.id for v in Store(tmp_path / "out")] == ["s1", "s2", "s3"]
+    for name in ("s0", "s8", "s9"):
+        (tmp_path / f"in/images/{name}.nii.gz").unlink()
+    (tmp_path / "in/labels/s0.nii.gz").unlink()
+    run_prepare(recipe(tmp_path))
+    assert not (tmp_path / "out/rejected.json").exists()
+
+
+def test_values_that_float16_cannot_hold_are_refused(tmp_path):
+    scans(tmp_path / "in", 1)
+    big = 1.7e6 * np.random.default_rng(0).uniform(size=(12, 14, 10))
+    nib.save(nib.Nifti1Image(big, np.diag([1, 1, 4, 1])), tmp_path / "in/images/s0.nii.gz")
+    with pytest.raises(InputError, match="float16"):
+        run_prepare(recipe(tmp_path, intensity="none"))
+
+
+def test_median_spacing_and_labels_never_mixed(tmp_path):
+    scans(tmp_path / "in")
+    run_prepare(recipe(tmp_path, spacing="median", interpolation="cubic"))
+    store = Store(tmp_path / "out")
+    assert store.header["spacing"] == [2, 1, 1]
+    assert [v.shape for v in store] == [(1, 20, 14, 12)] + [(1, 10, 14, 12)] * 3
+    for volume in store:
+        assert volume.spacing == pytest.approx((2, 1, 1))
+        label = volume.read_label((slice(None),) * 3)
+        assert label.dtype == np.uint8
+        assert set(np.unique(label)) == {0, 1, 2}
+
+
+def test_records_come_after_their_arrays(tmp_path, monkeypatch):
+    scans(tmp_path / "in", 1)
+
+    def killed(path, array):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "write_array", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_prepare(recipe(tmp_path))
+    assert not list((tmp_path / "out/records").iterdir())
+    assert not (tmp_path / "out/index.json").exists()
+    monkeypatch.undo()
+    assert run_prepare(recipe(tmp_path))["prepared"] == 1
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_continues(tmp_path):
+    scans(tmp_path / "in", 60)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from scanprior.data.prepare import Prepare, run_prepare\n"
+        "if __name__ == '__main__':\n"
+        "    run_prepare(Prepare(source=Path(sys.argv[1]), store=Path(sys.argv[2]), workers=2))\n"
+    )
+    (tmp_path / "go.py").write_text(script)
+    run = subprocess.Popen(
+        [sys.executable, str(tmp_path / "go.py"), str(tmp_path / "in"), str(tmp_path / "out")],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    kept = tmp_path / "out/records"
+    until = time.monotonic() + 120
+    while not (kept.is_dir() and len(list(kept.glob("s*.json"))) >= 5):
+        assert run.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    time.sleep(1)  # its workers notice that it is gone
+    survived = len(list(kept.glob("s*.json")))
+    assert survived < 60
+    assert not (tmp_path / "out/index.json").exists()
+    summary = run_prepare(recipe(tmp_path))
+    assert (summary["unchanged"], summary["volumes"]) == (survived, 60)
+    run_prepare(recipe(tmp_path, store=tmp_path / "whole"))
+    for a, b in zip(Store(tmp_path / "out"), Store(tmp_path / "whole"), strict=True):
+        box = (slice(None),) * 3
+        assert np.array_equal(a.read(box), b.read(box))
+    assert Store(tmp_path / "out").digest == Store(tmp_path / "whole").digest
+    assert not list((tmp_path / "out").rglob(".tmp.*"))
+
+
+@pytest.mark.slow
+def test_hippocampus(tmp_path):
+    source = DATA / "Task04_Hippocampus"
+    if not source.is_dir():
+        pytest.skip(f"{source} is not here: the real data are not part of the repository")
+    summary = run_prepare(recipe(tmp_path, source=source, workers=2))
+    assert (summary["volumes"], summary["rejected"], summary["classes"]) == (330, 0, 3)
+    store = Store(tmp_path / "out")
+    split = Split.make(store)
+    assert (len(split.train), len(split.validation)) == (160, 40)
+    assert sum(v.record["partition"] == "unlabelled" for v in store) == 130

@@ -1,0 +1,98 @@
+"""No patient on both sides, the same split for the same seed, fractions inside each other."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanprior.contracts import InputError
+from scanprior.data.split import Split
+from scanprior.data.store import Volume
+
+
+def volume(i, patient=None, sha=None, partition="train", labelled=True, grade=None):
+    name = f"v{i:03d}"
+    record = {
+        "patient": patient or name,
+        "sha256": sha or name,
+        "partition": partition,
+        "labelled": labelled,
+        "grade": grade,
+    }
+    return Volume(name, Path(), record)
+
+
+def test_200_give_160_and_40():
+    volumes = [volume(i) for i in range(200)]
+    volumes += [volume(i, labelled=False, partition="unlabelled") for i in range(200, 330)]
+    split = Split.make(volumes)
+    assert (len(split.train), len(split.validation), len(split.test)) == (160, 40, 0)
+    assert {*split.train, *split.validation} == {v.id for v in volumes[:200]}
+    assert split == Split.make(volumes[::-1])  # whatever the order they come in
+    assert split.train != Split.make(volumes, seed=1).train
+    assert len(Split.make(volumes, 0.1, 0.3).test) == 60
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), min_size=2, max_size=40),
+    st.integers(0, 5),
+)
+def test_no_patient_and_no_equal_files_on_both_sides(drawn, seed):
+    volumes = [volume(i, f"p{p}", f"s{s}") for i, (p, s) in enumerate(drawn)]
+    try:
+        split = Split.make(volumes, 0.3, 0.2, seed)
+    except InputError:
+        return
+    parts = (split.train, split.validation, split.test)
+    assert sorted(sum(parts, ())) == [v.id for v in volumes]
+    by_id = {v.id: v for v in volumes}
+    for key in (lambda v: v.patient, lambda v: v.record["sha256"]):
+        seen = [{key(by_id[i]) for i in part} for part in parts]
+        assert len(set().union(*seen)) == sum(map(len, seen))
+
+
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_fractions_are_nested(a, b):
+    split = Split(tuple(f"v{i}" for i in range(50)), (), (), 0)
+    low, high = sorted((a, b))
+    assert split.first(low) == split.first(high)[:low]
+    assert split.first(low / 50) == split.first(low)
+
+
+def test_fractions_and_counts():
+    split = Split(tuple("abcdefghij"), (), (), 0)
+    assert split.first(1) == ("a",)
+    assert split.first(1.0) == split.train
+    assert split.first(0.01) == ("a",)
+    for wrong in (11, 0, -1, 0.0, 1.5):
+        with pytest.raises(InputError):
+            split.first(wrong)
+
+
+def test_the_sources_own_parts_are_kept():
+    volumes = [
+        volume(i, grade=i % 5, labelled=False, partition=part)
+        for i, part in enumerate(["train"] * 10 + ["val"] * 3 + ["test"] * 4)
+    ]
+    split = Split.make(volumes, seed=3)
+    assert set(split.train) == {v.id for v in volumes[:10]}
+    assert set(split.validation) == {v.id for v in volumes[10:13]}
+    assert set(split.test) == {v.id for v in volumes[13:]}
+
+
+def test_saved_and_loaded(tmp_path):
+    split = Split.make([volume(i) for i in range(20)], test=0.1)
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json") == split
+    assert [p.name for p in tmp_path.iterdir()] == ["split.json"]
+    (tmp_path / "split.json").write_text("{")
+    with pytest.raises(InputError, match="no split"):
+        Split.load(tmp_path / "split.json")
+
+
+def test_impossible_splits_are_refused():
+    with pytest.raises(InputError, match="less than 1"):
+        Split.make([volume(0)], 0.6, 0.5)
+    with pytest.raises(InputError, match="nothing to split"):
+        Split.make([volume(0, labelled=False)])
