@@ -29,7 +29,7 @@ from scanprior.nn import encoders
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "pretext_accuracy.json"
-SHAPE = {3: (48, 48, 48), 2: (160, 160)}
+SHAPE = {3: (40, 40, 40), 2: (160, 160)}
 HELD_OUT = {3: 30, 2: 60}
 SOURCE = {3: "Task04_Hippocampus", 2: "IDRiD"}
 

@@ -19,6 +19,7 @@ from scipy import ndimage
 from scanprior import pretext
 from scanprior.contracts import Learner
 from scanprior.data.crops import Crops, place
+from scanprior.data.files import read_image
 from scanprior.data.store import Volume, write_array
 from scanprior.fit.engine import native_bf16
 from scanprior.nn import encoders
@@ -86,7 +87,7 @@ def _store(recipe: Bench, folder: Path) -> dict[str, Any]:
         nib.save(nib.Nifti1Image(array.T, np.eye(4)), path)
     else:
         path = recipe.scan
-        array = np.asarray(nib.load(path).dataobj, np.float32).T  # pyright: ignore[reportAttributeAccessIssue]
+        array = read_image([path]).array[0]
     volume = _volume(folder, "scan", array[None])
     draw = np.random.default_rng(1)
     size = (recipe.size,) * 3

@@ -25,7 +25,7 @@ scanprior: from scans nobody has labelled to encoders that need fewer labels
   scanprior finetune segmentation --store STORE --start scratch|RUN --out RUN [--labels N]
   scanprior predict RUN SOURCE --out DIR               label maps on the scans' own grids
   scanprior evaluate PREDICTIONS LABELS --out FILE     Dice, HD95, NSD with intervals
-  scanprior bench store|views|step --store STORE       speed, measured side by side
+  scanprior bench store|views|step                     speed, measured side by side
   scanprior demo [--data DIR] [--out DIR]              all of it on real data, in minutes
 
 Add --help to any of them for its flags, and --json for one JSON object on the last line.

@@ -106,10 +106,13 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
     gain = scores[recipe.task] - scores["scratch"]
     low, high = bootstrap_interval(gain, seed=0)
     _print(rows, say)
-    say.print(
+    note = (
         f"Paired difference over {len(gain)} held-out cases: {gain.mean():+.4f} "
-        f"({low:+.4f} to {high:+.4f}); one seed, so a hint, not a study."
+        f"({low:+.4f} to {high:+.4f}); one seed and one split, so a hint, not a study. Both starts "
+        f"had {recipe.finetune_steps} steps and the same {len(split.validation)} validation cases; "
+        f"pretraining took {minutes['pretraining']:.2f} minutes more."
     )
+    say.print(note)
     write_report(
         out / "report",
         title=f"{recipe.labels} labels, from scratch and after {recipe.task}",
@@ -118,6 +121,8 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
         overlays=[_overlay(source, out, split.test[0], list(scores))],
         views={recipe.task: _views(recipe, store)},
     )
+    with (out / "report" / "report.md").open("a") as report:
+        report.write(f"\n{note}\n")
     say.print(f"Report: {out / 'report' / 'report.md'}")
     return {
         "dice": {row["start"]: row["Dice"] for row in rows},

@@ -36,17 +36,26 @@ def thaw(kind: Any, value: Any) -> Any:
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return _thaw_union(typing.get_args(kind), value)
     if isinstance(kind, type) and issubclass(kind, Task):
-        kind = _task_type(value["task"])
+        kind = _task_type(value)
     if dataclasses.is_dataclass(kind):
-        make: Any = kind
-        hints = typing.get_type_hints(kind, include_extras=True)
-        unknown = set(value) - set(hints) - {"task"}
-        if unknown:
-            raise InputError(f"a recipe has the unknown field {sorted(unknown)[0]!r}; remove it.")
-        return make(**{name: thaw(hints[name], value[name]) for name in hints if name in value})
+        return _thaw_fields(kind, value)
     if typing.get_origin(kind) is tuple:
         return tuple(value)
     return Path(value) if kind is Path else value
+
+
+def _thaw_fields(kind: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise InputError(f"{value!r} is no {kind.__name__}; restore the recipe or write it anew.")
+    hints = typing.get_type_hints(kind, include_extras=True)
+    unknown = set(value) - set(hints) - {"task"}
+    if unknown:
+        raise InputError(f"a recipe has the unknown field {sorted(unknown)[0]!r}; remove it.")
+    for part in dataclasses.fields(kind):
+        needed = part.default is part.default_factory is dataclasses.MISSING
+        if needed and part.name not in value:
+            raise InputError(f"a {kind.__name__} lacks the field {part.name!r}; add it.")
+    return kind(**{name: thaw(hints[name], value[name]) for name in hints if name in value})
 
 
 def _thaw_union(kinds: tuple[Any, ...], value: Any) -> Any:
@@ -62,8 +71,11 @@ def _thaw_union(kinds: tuple[Any, ...], value: Any) -> Any:
     return value
 
 
-def _task_type(module: str) -> type[Task]:
+def _task_type(value: Any) -> type[Task]:
     """Only a task's own module is imported, and only a class that is a task is taken from it."""
+    module = value.get("task") if isinstance(value, dict) else None
+    if not isinstance(module, str):
+        raise InputError("a recipe names no task; add its module (scanprior.pretext.rotation).")
     if module.startswith(f"{downstream.__name__}."):
         return downstream.find(module.rpartition(".")[2])
     return pretext.find(module.removeprefix(f"{pretext.__name__}."))
@@ -112,4 +124,7 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise InputError(f"{path} is damaged ({error}); copy it again or rerun.") from error
     if about is None:
         raise InputError(f"{path} holds no description of its encoder; it is not scanprior's.")
-    return state, json.loads(about)
+    try:
+        return state, json.loads(about)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); copy it again or rerun.") from error

@@ -18,7 +18,7 @@ from scanprior.fit import Training, fit
 from scanprior.nn import encoders
 from scanprior.predict import hard_dice, probabilities
 from scanprior.recipes.pretrain import begin, check_crop, describe, rehearse
-from scanprior.saved import load_weights, save_weights, write_json
+from scanprior.saved import load_weights, save_weights, thaw, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def finetune(recipe: Finetune) -> dict[str, Any]:
     if store.classes < 2:
         raise InputError(f"{recipe.store} holds no label maps; prepare a source that has them.")
     split = _split(store, recipe)
-    chosen = split.train if recipe.labels is None else split.first(recipe.labels)
+    chosen = _chosen(split, recipe.labels)
     train, validation = store.of(chosen), store.of(split.validation)
     learner, name, widths = _learner(recipe, store)
     dims = learner.encoder.spatial_dims
@@ -93,7 +93,7 @@ def finetune(recipe: Finetune) -> dict[str, Any]:
     t = recipe.training
     about = describe(name, widths, learner, store) | {
         "crop": crop,
-        "classes": store.classes,
+        "task": learner.task,
         "start": recipe.start,
         "labels": len(train),
     }
@@ -125,7 +125,7 @@ def load_segmenter(run: Path) -> tuple[Learner, dict[str, Any]]:
     """The best (else the last) model of a fine-tuning run, and what it says of itself."""
     best = run / "best.safetensors"
     state, about = load_weights(best if best.is_file() else run / "last.safetensors")
-    learner = Learner(Segmentation(classes=about["classes"]), transfer.build(about))
+    learner = Learner(thaw(Segmentation, about["task"]), transfer.build(about))
     learner.load_state_dict(state)
     return learner.eval(), about
 
@@ -154,6 +154,13 @@ def _split(store: Store, recipe: Finetune) -> Split:
     )
     split.save(path)
     return split
+
+
+def _chosen(split: Split, labels: float | None) -> tuple[str, ...]:
+    """The volumes to train on; a whole number is a count (1.0 is one volume, not all of them)."""
+    if labels is None:
+        return split.train
+    return split.first(int(labels) if labels >= 1 and labels == int(labels) else labels)
 
 
 def _learner(recipe: Finetune, store: Store) -> tuple[Learner, str, tuple[int, ...] | None]:

@@ -18,10 +18,14 @@ from scanprior.data.sources import Case
 from scanprior.predict import probabilities
 from scanprior.recipes.finetune import load_segmenter
 
+ENDINGS = (".nii.gz", ".png")
+"""Of the label map of a scan, and of a photograph."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predict:
-    """Predict label maps with a fine-tuned model, as NIfTI files named after the cases."""
+    """Predict label maps with a fine-tuned model, as NIfTI files (PNG of photographs) named as the
+    cases."""
 
     run: Path
     """Folder of a fine-tuning run."""
@@ -47,6 +51,11 @@ def predict(recipe: Predict) -> dict[str, Any]:
     if not 0 <= recipe.overlap < 1:
         raise InputError(f"overlap {recipe.overlap} is impossible; use 0 or more and less than 1.")
     learner, about = load_segmenter(recipe.run)
+    axes = len(about["spacing"])
+    if not set(recipe.mirror) <= set(range(axes)):
+        raise InputError(
+            f"mirror {recipe.mirror} names an axis that is not there; use 0 to {axes - 1}."
+        )
     steps = dataclasses.replace(
         Prepare.from_json(about["prepared"]), source=recipe.source, format=recipe.format
     )
@@ -54,7 +63,9 @@ def predict(recipe: Predict) -> dict[str, Any]:
     crop = tuple(about["crop"])
     cases = _chosen(sources.find(recipe.source, recipe.format, steps.options), recipe)
     recipe.out.mkdir(parents=True, exist_ok=True)
-    due = [case for case in cases if not (recipe.out / f"{case.id}.nii.gz").exists()]
+    due = [
+        case for case in cases if not any((recipe.out / f"{case.id}{e}").exists() for e in ENDINGS)
+    ]
     rejected: dict[str, str] = {}
     for case in track(due, "predicting", console=Console(stderr=True), transient=True):
         try:
@@ -76,9 +87,10 @@ def predict(recipe: Predict) -> dict[str, Any]:
             mirror=recipe.mirror,
         )
         label = geometry.to_source(found.numpy(), prepared.geometry)
-        temporary = recipe.out / f".tmp.{case.id}.nii.gz"
+        ending = ENDINGS[image.affine is None]
+        temporary = recipe.out / f".tmp.{case.id}{ending}"
         write_label(temporary, label, image.affine)
-        os.replace(temporary, recipe.out / f"{case.id}.nii.gz")
+        os.replace(temporary, recipe.out / f"{case.id}{ending}")
     if cases and len(rejected) == len(cases):
         raise InputError(f"no case could be predicted; the first: {next(iter(rejected.values()))}")
     return {

@@ -1,6 +1,5 @@
 """Pretraining: one pretext task on the images of a store, no label is read."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from scanprior.data.store import Store, Volume
 from scanprior.fit import Training, fit
 from scanprior.nn import encoders
 from scanprior.pretext.rotation import Rotation
-from scanprior.saved import freeze, save_weights, write_json
+from scanprior.saved import freeze, read_json, save_weights, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +79,7 @@ def begin(out: Path, recipe: Any) -> None:
     path = out / "recipe.json"
     mine = freeze(recipe)
     if path.is_file():
-        theirs = json.loads(path.read_text())
+        theirs = read_json(path)
         changed = sorted(k for k in mine if mine[k] != theirs.get(k))
         if changed:
             raise InputError(

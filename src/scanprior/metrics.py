@@ -1,0 +1,143 @@
+"""How well a label map agrees with the reference: Dice, HD95, NSD, and how sure the mean is.
+
+Background is never scored and never averaged in.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+from scipy import stats
+
+from scanprior.contracts import InputError
+
+Groups = Mapping[str, tuple[int, ...]]
+"""A name, and the label values that are scored as one structure."""
+
+REGIONS: dict[str, Groups] = {
+    # The values of BraTS 2017 to 2020: 1 necrosis and non-enhancing, 2 oedema, 4 enhancing.
+    "brats": {"ET": (4,), "TC": (1, 4), "WT": (1, 2, 4)},
+}
+
+
+class Score(NamedTuple):
+    """The agreement of one structure in one case."""
+
+    dice: float
+    """Overlap, 0 to 1."""
+    hd95: float
+    """The larger of the two directions' 95th percentiles of the surface distance, in mm."""
+    nsd: float
+    """The share of both surfaces' area within the tolerance of the other surface, 0 to 1."""
+
+
+def groups(classes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Every label value as a structure of its own, named by its digits."""
+    return {str(value): (int(value),) for value in classes}
+
+
+def case_scores(
+    prediction: np.ndarray,
+    label: np.ndarray,
+    classes: Sequence[int] | Groups,
+    spacing: Sequence[float],
+    tolerance: float = 1.0,
+) -> dict[str, Score]:
+    """Score a label map ``prediction (*s)`` against ``label (*s)``, a structure at a time.
+
+    Where a structure is empty no surface exists, and the scores are set by rule. Empty in both:
+    Dice 1, NSD 1, HD95 0 (nothing to find, nothing found). Empty in one: Dice 0, NSD 0, HD95 the
+    image's diagonal in mm, the largest error that the image has room for.
+
+    Args:
+        classes: label values, or named groups of them such as ``REGIONS["brats"]``.
+        spacing: mm per array axis.
+        tolerance: of the NSD, in mm.
+
+    Raises:
+        InputError: the shapes differ, the spacing or the tolerance is impossible.
+    """
+    if prediction.shape != label.shape:
+        raise InputError(
+            f"the prediction has shape {prediction.shape}, the label {label.shape}; "
+            "resample one onto the other."
+        )
+    size = np.array(spacing, dtype=float)
+    if size.shape != (len(label.shape),) or not (np.isfinite(size) & (size > 0)).all():
+        raise InputError(
+            f"spacing {tuple(spacing)} does not suit an image of {len(label.shape)} axes; "
+            "give a positive number of mm an axis."
+        )
+    check_tolerance(tolerance)
+    named = classes if isinstance(classes, Mapping) else groups(classes)
+    return {
+        name: _score(np.isin(prediction, values), np.isin(label, values), size, tolerance)
+        for name, values in named.items()
+    }
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raise :class:`InputError` unless ``tolerance`` is a distance."""
+    if not 0 <= tolerance < np.inf:
+        raise InputError(f"tolerance {tolerance} is no distance; use 0 or more mm.")
+
+
+def _score(found: np.ndarray, true: np.ndarray, spacing: np.ndarray, tolerance: float) -> Score:
+    """Of two boolean masks ``(*s)``."""
+    if not found.any() and not true.any():
+        return Score(dice=1.0, hd95=0.0, nsd=1.0)
+    if not found.any() or not true.any():
+        return Score(dice=0.0, hd95=float(np.linalg.norm(true.shape * spacing)), nsd=0.0)
+    dice = 2 * np.count_nonzero(found & true) / (np.count_nonzero(found) + np.count_nonzero(true))
+    box = tuple(_span(found | true, axis) for axis in range(len(true.shape)))
+    # One voxel of background around both, so that the border of the image is a surface too.
+    pair = [torch.from_numpy(np.pad(mask[box], 1))[None, None] for mask in (found, true)]
+    sizes = spacing.tolist()
+    distance = compute_hausdorff_distance(
+        *pair, include_background=True, percentile=95, spacing=sizes
+    )
+    # Surface elements weighted by their area: voxels counted alone would weigh the directions
+    # of an anisotropic grid unequally.
+    near = compute_surface_dice(
+        *pair,
+        class_thresholds=[tolerance],
+        include_background=True,
+        spacing=sizes,
+        use_subvoxels=True,
+    )
+    return Score(dice=float(dice), hd95=float(distance), nsd=float(near))
+
+
+def _span(mask: np.ndarray, axis: int) -> slice:
+    others = tuple(a for a in range(len(mask.shape)) if a != axis)
+    hit = np.flatnonzero(mask.any(axis=others))
+    return slice(int(hit[0]), int(hit[-1]) + 1)
+
+
+def bootstrap_interval(
+    values: Sequence[float] | np.ndarray, seed: int, resamples: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
+    """The percentile bootstrap's interval of the mean of ``values``, one value a case.
+
+    One case, or cases that all agree, say nothing of the spread: the interval is then a point.
+
+    Raises:
+        InputError: there are no values.
+    """
+    cases = np.asarray(values, dtype=float)
+    if cases.size == 0:
+        raise InputError("an interval needs at least one case; give some values.")
+    if (cases == cases[0]).all():
+        return float(cases[0]), float(cases[0])
+    found = stats.bootstrap(
+        (cases,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)

@@ -1,0 +1,181 @@
+"""Evaluation: predicted label maps against the reference, as a CSV and a table with intervals."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from scanprior.contracts import InputError
+from scanprior.data.files import (
+    PHOTOGRAPH,
+    VOLUME,
+    check_same_grid,
+    files_in,
+    read_label,
+    stem,
+)
+from scanprior.data.image import Image
+from scanprior.metrics import (
+    REGIONS,
+    Groups,
+    bootstrap_interval,
+    case_scores,
+    check_tolerance,
+    groups,
+)
+
+METRICS = ("dice", "hd95", "nsd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score predicted label maps: Dice, HD95 and NSD per case and class."""
+
+    predictions: Path
+    """Folder of predicted label maps, named like the labels."""
+    labels: Path
+    """Folder of reference label maps; those without a prediction are left out and counted."""
+    out: Path
+    """CSV to write: case, class, dice, hd95 (mm), nsd."""
+    regions: Literal["none", "brats"] = "none"
+    """none: every label value by itself; brats: enhancing tumour, tumour core, whole tumour."""
+    tolerance: float = 1.0
+    """Distance in mm (pixels in photographs) within which the NSD counts a surface as found."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+
+def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
+    """Run the recipe; leaves the CSV and prints a table on stderr.
+
+    Returns ``dice_mean`` (over foreground classes and cases), ``dice_per_class``,
+    ``hd95_per_class``, ``nsd_per_class`` (class to mean over cases), ``intervals`` (the same four
+    names, ``[low, high]`` of 95 %), ``cases``, ``labels_ignored`` (labels without a prediction),
+    ``values_ignored`` (predicted values that no label has, scored as background) and ``out``.
+
+    Raises:
+        InputError: nothing to score, a prediction without a label, different grids.
+    """
+    check_tolerance(recipe.tolerance)
+    if recipe.out.is_dir():
+        raise InputError(f"{recipe.out} is a folder; name a CSV file to write.")
+    predictions, labels = _named(recipe.predictions), _named(recipe.labels)
+    for case, path in predictions.items():
+        if case not in labels:
+            raise InputError(
+                f"{path} has no label of its name in {recipe.labels}; add it or remove this file."
+            )
+    structures = _structures(recipe, [labels[case] for case in predictions])
+    rows: list[dict[str, Any]] = []
+    strange: set[int] = set()
+    known = {value for values in structures.values() for value in values} | {0}
+    for case, path in track(
+        predictions.items(), "scoring", console=Console(stderr=True), transient=True
+    ):
+        label, prediction = read_label(labels[case]), read_label(path)
+        check_same_grid(label, labels[case], prediction, path)
+        strange |= _values(prediction) - known
+        scores = case_scores(
+            prediction.array[0], label.array[0], structures, label.spacing, recipe.tolerance
+        )
+        rows += [{"case": case, "class": name} | s._asdict() for name, s in scores.items()]
+    table = pd.DataFrame(rows, columns=["case", "class", *METRICS])
+    _write(table, recipe.out)
+    result = _summary(table, list(structures), recipe.seed) | {
+        "cases": len(predictions),
+        "labels_ignored": len(set(labels) - set(predictions)),
+        "values_ignored": sorted(strange),
+        "out": str(recipe.out),
+    }
+    _print(result, recipe.tolerance)
+    return result
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    """Case to file."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give the one that holds the label maps.")
+    found: dict[str, Path] = {}
+    for path in files_in(folder, VOLUME + PHOTOGRAPH, deep=False):
+        if stem(path) in found:
+            raise InputError(f"{path} and {found[stem(path)]} are the same case; remove one.")
+        found[stem(path)] = path
+    if not found:
+        raise InputError(f"{folder} holds no label maps; give a folder of NIfTI, NRRD or MHA.")
+    return found
+
+
+def _structures(recipe: Evaluate, labels: list[Path]) -> Groups:
+    """What is scored. Reading the labels once more than needed keeps memory at one case."""
+    values: dict[int, Path] = {}
+    for path in labels:
+        values = dict.fromkeys(_values(read_label(path)), path) | values
+    present = sorted(set(values) - {0})
+    if not present:
+        raise InputError(f"{recipe.labels} holds background only; give labels to score against.")
+    if recipe.regions == "none":
+        return groups(present)
+    regions = REGIONS[recipe.regions]
+    for value in present:
+        if all(value not in group for group in regions.values()):
+            raise InputError(
+                f"{values[value]} holds the label {value}, which no region of {recipe.regions} "
+                "knows; rename it or use --regions none."
+            )
+    return regions
+
+
+def _values(label: Image) -> set[int]:
+    return {int(value) for value in np.unique(label.array)}
+
+
+def _write(table: pd.DataFrame, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    table.to_csv(temporary, index=False, float_format="%.6g")
+    os.replace(temporary, out)
+
+
+def _summary(table: pd.DataFrame, names: list[str], seed: int) -> dict[str, Any]:
+    """Means over cases and their intervals; cases are resampled, never classes of a case."""
+    per_case = table.groupby("case")["dice"].mean().to_numpy()
+    result: dict[str, Any] = {"dice_mean": float(per_case.mean())}
+    intervals: dict[str, Any] = {"dice_mean": list(bootstrap_interval(per_case, seed))}
+    for metric in METRICS:
+        by_class = {name: table.loc[table["class"] == name, metric].to_numpy() for name in names}
+        result[f"{metric}_per_class"] = {n: float(v.mean()) for n, v in by_class.items()}
+        intervals[f"{metric}_per_class"] = {
+            name: list(bootstrap_interval(v, seed)) for name, v in by_class.items()
+        }
+    return result | {"intervals": intervals}
+
+
+def _print(result: dict[str, Any], tolerance: float) -> None:
+    table = Table("class", "Dice", "HD95 (mm)", f"NSD ({tolerance:g} mm)")
+    between = result["intervals"]
+    for name in result["dice_per_class"]:
+        cells = [
+            _cell(result[f"{m}_per_class"][name], between[f"{m}_per_class"][name], digits)
+            for m, digits in zip(METRICS, (3, 2, 3), strict=True)
+        ]
+        table.add_row(name, *cells)
+    table.add_section()
+    table.add_row("mean", _cell(result["dice_mean"], between["dice_mean"], 3), "", "")
+    table.caption = f"{result['cases']} cases; in brackets 95 % bootstrap intervals of the mean"
+    say = Console(stderr=True)
+    say.print(table)
+    if result["labels_ignored"]:
+        say.print(f"{result['labels_ignored']} labels have no prediction and were left out.")
+    if result["values_ignored"]:
+        say.print(f"Predicted but in no label: {result['values_ignored']}; taken as background.")
+
+
+def _cell(mean: float, interval: list[float], digits: int) -> str:
+    low, high = interval
+    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"

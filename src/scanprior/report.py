@@ -1,0 +1,257 @@
+"""A report folder: ``report.md`` with a table, and the figures it shows, as PNG."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from scanprior.contracts import InputError
+
+RUNS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#bbbbbb")
+"""A colour a run (Paul Tol's bright scheme: told apart by colour-blind eyes too)."""
+CLASSES = ("#ffb000", "#00c2d1", "#ff5da2", "#8fd14f", "#b39bff", "#ff7f50")
+"""A colour a label value, bright enough to lie on grey."""
+_PLANES = ("axial", "coronal", "sagittal")
+_TILES = 8
+
+
+def write_report(
+    folder: Path,
+    *,
+    title: str,
+    table: Sequence[Mapping[str, Any]],
+    curves: Mapping[str, Path],
+    overlays: Sequence[Mapping[str, Any]],
+    views: Mapping[str, np.ndarray],
+) -> None:
+    """Write ``folder/report.md`` and its figures; a part that is empty is left out.
+
+    Args:
+        table: rows, all with the first one's keys.
+        curves: a run's name to its ``metrics.jsonl``.
+        overlays: ``case`` (its name), ``image (*s)``, ``label (*s)`` and ``predictions`` (name to
+            label map ``(*s)``); axes (superior, anterior, right) or (height, width). ``spacing``
+            (mm per array axis) may be given.
+        views: a pretext task's name to what it showed the encoder, ``(tiles, *s)``.
+
+    Raises:
+        InputError: a ``metrics.jsonl`` is missing or damaged, or a label map does not fit its image.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = [f"# {title}", ""]
+    if table:
+        text += [*_markdown(table), ""]
+    if curves:
+        _save(_curves({name: _rows(path) for name, path in curves.items()}), folder / "curves.png")
+        text += ["## Learning curves", "", "![Loss and validation Dice by step](curves.png)", ""]
+    for overlay in overlays:
+        file = f"case_{_plain(overlay['case'])}.png"
+        _save(_overlay(overlay), folder / file)
+        text += [
+            f"## Case {overlay['case']}",
+            "",
+            f"![Label and predictions of {overlay['case']}]({file})",
+            "",
+            "Filled: the label. Lines: the prediction. The views meet in the label's middle.",
+            "",
+        ]
+    for name, tiles in views.items():
+        file = f"views_{_plain(name)}.png"
+        _save(_views(tiles), folder / file)
+        text += [f"## What {name} showed the encoder", "", f"![Views of {name}]({file})", ""]
+    temporary = folder / f".report.md.{os.getpid()}"
+    temporary.write_text("\n".join(text), encoding="utf-8")
+    os.replace(temporary, folder / "report.md")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _markdown(table: Sequence[Mapping[str, Any]]) -> list[str]:
+    heads = list(table[0])
+    rows = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in table)]
+    return ["| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |" for cells in rows]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); give a run's metrics.jsonl.") from error
+
+
+def _save(figure: Figure, path: Path) -> None:
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
+    FigureCanvasAgg(figure).print_png(str(temporary))
+    os.replace(temporary, path)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure of its own: pyplot, which keeps figures globally, is never imported."""
+    return Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
+
+
+def _curves(runs: Mapping[str, list[dict[str, Any]]]) -> Figure:
+    """Loss, and validation Dice, by step, a line a run."""
+    panels = {"training loss": "loss", "validation Dice": "validation_dice"}
+    shown = {
+        heading: key
+        for heading, key in panels.items()
+        if any(row.get(key) is not None for rows in runs.values() for row in rows)
+    }
+    figure = _figure(4.6 * max(1, len(shown)), 3.4)
+    for i, (heading, key) in enumerate(shown.items()):
+        axes = figure.add_subplot(1, len(shown), i + 1)
+        for k, (name, rows) in enumerate(runs.items()):
+            # A loss that was not finite is null in the log, and a gap in the line.
+            known = [row for row in rows if key in row]
+            steps = [row["step"] for row in known]
+            values = [math.nan if row[key] is None else row[key] for row in known]
+            marker = "o" if len(known) < 25 else ""
+            axes.plot(steps, values, color=RUNS[k % len(RUNS)], marker=marker, ms=4, label=name)
+        axes.set_title(heading, loc="left", fontsize=11)
+        axes.set_xlabel("step")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dddddd", linewidth=0.7)
+        axes.set_axisbelow(True)
+        if i == 0:
+            axes.legend(frameon=False)
+    return figure
+
+
+def _overlay(overlay: Mapping[str, Any]) -> Figure:
+    """A row a prediction, a column a plane; planes cross in the middle of the label."""
+    image, label = overlay["image"], overlay["label"]
+    predictions: Mapping[str, np.ndarray] = overlay["predictions"]
+    for name, array in {"the label": label, **predictions}.items():
+        if array.shape != image.shape:
+            raise InputError(
+                f"{name} of {overlay['case']} has shape {array.shape}, its image {image.shape}; "
+                "give both on one grid."
+            )
+    spacing = overlay.get("spacing", (1.0,) * len(image.shape))
+    where = _middle(label)
+    planes = _planes(len(image.shape))
+    values = sorted({int(v) for a in (label, *predictions.values()) for v in np.unique(a)} - {0})
+    colours = {value: CLASSES[i % len(CLASSES)] for i, value in enumerate(values)}
+    low, high = np.percentile(image, (1, 99))
+    ratios = [_extent(image.shape, spacing, axis) for axis in planes]
+    widths = [width / height for width, height in ratios]
+    rows = max(1, len(predictions))
+    figure = _figure(2.9 * sum(widths) + 0.6, 2.9 * rows + 0.6)
+    grid = figure.add_gridspec(rows, len(planes), width_ratios=widths)
+    for r, (name, found) in enumerate(predictions.items() or [("label", np.zeros_like(label))]):
+        for c, axis in enumerate(planes):
+            axes = figure.add_subplot(grid[r, c])
+            sections = [_section(a, axis, where) for a in (image, label, found)]
+            aspect = _aspect(spacing, axis)
+            _draw(axes, sections, colours, aspect=aspect, low=low, high=high, up=axis is not None)
+            if r == 0 and axis is not None:
+                axes.set_title(_PLANES[axis], fontsize=10)
+            if c == 0:
+                axes.set_ylabel(name, fontsize=11)
+    marks = [Line2D([], [], color=k, linewidth=3, label=f"class {v}") for v, k in colours.items()]
+    if marks:
+        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
+    return figure
+
+
+def _draw(
+    axes: Axes,
+    sections: list[np.ndarray],
+    colours: Mapping[int, str],
+    *,
+    aspect: float,
+    low: float,
+    high: float,
+    up: bool,
+) -> None:
+    """Image in grey, label filled, prediction as a line; ``up``: index 0 is at the bottom."""
+    image, label, found = sections
+    axes.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=aspect)
+    for value, colour in colours.items():
+        # contour needs both sides of the level and at least two voxels an axis
+        for mask, fill in ((label == value, True), (found == value, False)):
+            if not mask.any() or min(mask.shape) < 2:
+                continue
+            # A border of background closes the lines of what touches the image's edge.
+            closed = np.pad(mask, 1).astype(float)
+            rows, columns = (np.arange(-1, n + 1) for n in mask.shape)
+            if fill:
+                axes.contourf(columns, rows, closed, [0.5, 2], colors=[colour], alpha=0.4)
+            else:
+                axes.contour(columns, rows, closed, [0.5], colors=[colour], linewidths=1.6)
+    axes.set_xlim(-0.5, image.shape[1] - 0.5)
+    ends = (-0.5, image.shape[0] - 0.5)
+    axes.set_ylim(ends if up else ends[::-1])
+    _bare(axes)
+
+
+def _views(tiles: np.ndarray) -> Figure:
+    """A column a tile, up to eight; a volume's three middle planes one below the other."""
+    tiles = np.asarray(tiles, dtype=np.float32)[:_TILES]
+    planes = _planes(len(tiles.shape) - 1)
+    figure = _figure(1.3 * len(tiles) + 0.4, 1.35 * len(planes) + 0.1)
+    where = [side // 2 for side in tiles.shape[1:]]
+    for c, tile in enumerate(tiles):
+        low, high = np.percentile(tile, (1, 99))
+        for r, axis in enumerate(planes):
+            axes = figure.add_subplot(len(planes), len(tiles), 1 + r * len(tiles) + c)
+            section = _section(tile, axis, where)
+            origin = "upper" if axis is None else "lower"
+            axes.imshow(section, cmap="gray", vmin=low, vmax=high, origin=origin)
+            _bare(axes)
+            if c == 0 and axis is not None:
+                axes.set_ylabel(_PLANES[axis], fontsize=9)
+    return figure
+
+
+def _bare(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def _planes(dims: int) -> list[int | None]:
+    """The axes to cut across; None leaves a picture as it is."""
+    return [0, 1, 2] if dims > 2 else [None]
+
+
+def _section(array: np.ndarray, axis: int | None, where: Sequence[int]) -> np.ndarray:
+    return array if axis is None else np.take(array, where[axis], axis)
+
+
+def _left(sizes: Sequence[Any], axis: int | None) -> list[Any]:
+    return [size for i, size in enumerate(sizes) if i != axis]
+
+
+def _aspect(spacing: Sequence[float], axis: int | None) -> float:
+    down, across = _left(spacing, axis)
+    return down / across
+
+
+def _extent(
+    shape: Sequence[int], spacing: Sequence[float], axis: int | None
+) -> tuple[float, float]:
+    """Width and height of a section in mm."""
+    down, across = _left([n * s for n, s in zip(shape, spacing, strict=True)], axis)
+    return across, down
+
+
+def _middle(label: np.ndarray) -> list[int]:
+    """A voxel of the label near its centre, or the image's middle."""
+    inside = np.argwhere(label > 0)
+    if not len(inside):
+        return [side // 2 for side in label.shape]
+    nearest = np.linalg.norm(inside - inside.mean(0), axis=1).argmin()
+    return inside[nearest].tolist()

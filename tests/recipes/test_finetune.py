@@ -1,0 +1,141 @@
+"""Fine-tuning from scratch and from a pretext run, in 3D and on slices."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from scanprior.contracts import InputError
+from scanprior.data.split import Split
+from scanprior.downstream.segmentation import Segmentation
+from scanprior.fit import Training
+from scanprior.recipes.finetune import Finetune, finetune, load_segmenter
+from scanprior.recipes.pretrain import Pretrain, pretrain
+from scanprior.saved import load_weights, read_json
+
+TRAINING = Training(steps=2, batch_size=2, warmup=0, log_every=1, precision="32", accelerator="cpu")
+
+
+def recipe(store: Path, out: Path, **more: Any) -> Finetune:
+    told: dict[str, Any] = {"widths": (4, 8), "crop": (16, 16, 16), "training": TRAINING}
+    return Finetune(store=store, out=out, **(told | more))
+
+
+def pretrained(store: Path, out: Path, **more: Any) -> Path:
+    told: dict[str, Any] = {"widths": (4, 8), "crop": (16, 16, 16), "training": TRAINING}
+    pretrain(Pretrain(store=store, out=out, **(told | more)))
+    return out
+
+
+def test_from_scratch(store: Path, tmp_path: Path) -> None:
+    said = finetune(recipe(store, tmp_path / "run", labels=3.0))
+    cases = read_json(tmp_path / "run" / "cases.json")
+    split = Split.load(store / "split.json")
+    assert said["labels"] == 3
+    assert cases["train"] == list(split.train[:3])
+    assert not set(cases["train"]) & set(cases["validation"])
+    assert 0 <= said["dice"] <= 1
+    learner, about = load_segmenter(tmp_path / "run")
+    assert about["task"]["classes"] == 2
+    assert about["start"] == "scratch"
+    assert learner.head(learner.encoder(torch.zeros(1, 1, 16, 16, 16))).shape == (1, 2, 16, 16, 16)
+
+
+def test_from_a_pretext_run(store: Path, tmp_path: Path) -> None:
+    start = pretrained(store, tmp_path / "pretext")
+    mine = recipe(store, tmp_path / "run", start=str(start), widths=None, frozen=True)
+    finetune(mine)
+    encoder, _ = load_weights(start / "encoder.safetensors")
+    last, about = load_weights(tmp_path / "run" / "last.safetensors")
+    assert about["widths"] == [4, 8]
+    for name, tensor in encoder.items():  # frozen: what was loaded is what is left
+        torch.testing.assert_close(last[f"encoder.{name}"], tensor, rtol=0, atol=0)
+    finetune(dataclasses.replace(mine, out=tmp_path / "free", frozen=False))
+    free, _ = load_weights(tmp_path / "free" / "last.safetensors")
+    assert any(not torch.equal(free[f"encoder.{n}"], t) for n, t in encoder.items())
+
+
+def test_slices_of_volumes(store: Path, tmp_path: Path) -> None:
+    start = pretrained(store, tmp_path / "pretext", spatial_dims=2, crop=(16, 16))
+    said = finetune(recipe(store, tmp_path / "run", start=str(start), widths=None, crop=(16, 16)))
+    assert 0 <= said["dice"] <= 1
+    assert load_segmenter(tmp_path / "run")[1]["spatial_dims"] == 2
+
+
+def test_deep_supervision_is_loaded_again(store: Path, tmp_path: Path) -> None:
+    task = Segmentation(deep_supervision=True)
+    finetune(recipe(store, tmp_path / "run", task=task, widths=(4, 8, 8)))
+    learner, _ = load_segmenter(tmp_path / "run")
+    assert isinstance(learner.task, Segmentation)
+    assert learner.task.deep_supervision
+
+
+def test_the_default_crop_suits_volumes_and_encoder(store: Path, tmp_path: Path) -> None:
+    finetune(recipe(store, tmp_path / "run", crop=None, widths=(4, 8, 8), labels=2.0))
+    crop = load_segmenter(tmp_path / "run")[1]["crop"]
+    assert all(side % 4 == 0 and 24 <= side <= 32 for side in crop)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"crop": (17, 16, 16)}, "crop 17 is not divisible by 2; use 16 or 18."),
+        ({"crop": (60, 64, 64), "widths": None}, "crop 60 is not divisible by 8; use 56 or 64."),
+    ],
+)
+def test_a_crop_that_does_not_divide(
+    more: dict[str, Any], sentence: str, store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        finetune(recipe(store, tmp_path / "run", **more))
+    assert str(caught.value) == sentence
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"labels": 50.0}, "50 labels were asked for"),
+        ({"labels": 2.5}, "2.5 labels cannot be taken"),
+        ({"labels": 0.0}, "labels cannot be taken"),
+        ({"start": "nowhere"}, "does not exist"),
+        ({"crop": (16, 16)}, "give --crop 3 numbers"),
+    ],
+)
+def test_what_cannot_be_is_said_before_work(
+    more: dict[str, Any], sentence: str, store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        finetune(recipe(store, tmp_path / "run", **more))
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_label_is_one_and_a_tenth_is_a_share(store: Path, tmp_path: Path) -> None:
+    assert finetune(recipe(store, tmp_path / "a", labels=1.0))["labels"] == 1
+    assert finetune(recipe(store, tmp_path / "b", labels=0.5))["labels"] == 5
+
+
+def test_another_encoder_than_the_start_s_is_refused(store: Path, tmp_path: Path) -> None:
+    start = pretrained(store, tmp_path / "pretext")
+    with pytest.raises(InputError, match=r"does not fit this encoder.*first is stages\."):
+        finetune(recipe(store, tmp_path / "run", start=str(start), widths=(4, 6)))
+
+
+def test_again_does_nothing_and_other_settings_are_refused(store: Path, tmp_path: Path) -> None:
+    mine = recipe(store, tmp_path / "run")
+    first = finetune(mine)
+    log = (tmp_path / "run" / "metrics.jsonl").read_text()
+    weights = (tmp_path / "run" / "best.safetensors").read_bytes()
+    again = finetune(mine)
+    assert {k: v for k, v in again.items() if k != "minutes"} == {
+        k: v for k, v in first.items() if k != "minutes"
+    }
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == log
+    assert (tmp_path / "run" / "best.safetensors").read_bytes() == weights
+    with pytest.raises(InputError, match=r"other settings \(labels\)"):
+        finetune(dataclasses.replace(mine, labels=2.0))
+    (tmp_path / "run" / "recipe.json").write_text("{")
+    with pytest.raises(InputError, match="is not JSON"):
+        finetune(mine)
