@@ -91,7 +91,7 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
         predict(Predict(run=model, source=source, out=predictions, cases=split.test))
         table = out / f"metrics_{name}.csv"
         run_evaluate(Evaluate(predictions=predictions, labels=source / "labelsTr", out=table))
-        per_case = pd.read_csv(table).groupby("case")["dice"].mean().to_numpy(float)
+        per_case = np.asarray(pd.read_csv(table).groupby("case")["dice"].mean(), float)
         scores[name] = per_case
         low, high = bootstrap_interval(per_case, seed=0)
         rows.append(

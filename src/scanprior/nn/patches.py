@@ -27,8 +27,8 @@ def patch_grid(
     size = [cell - jitter for cell in cells]
     if min(size) < 4:
         raise InputError(
-            f"a crop of {_times(sides)} leaves patches of {_times(size)} voxels in a grid of "
-            f"{grid} with jitter {jitter}; use a crop of at least {grid * (jitter + 10)}, or a smaller "
+            f"a crop of {_times(sides)} leaves patches of {_times(size)} voxels in a grid of {grid}"
+            f" with jitter {jitter}; use a crop of at least {grid * (jitter + 10)}, or a smaller "
             "grid or jitter."
         )
     slack = torch.tensor(

@@ -20,8 +20,9 @@ class InvertedPyramid(nn.Module):
     """Summarise what lies above each patch, and predict the next ``ahead`` rows below it.
 
     The context of the patch in row i is the patch itself and all rows above, each seen one
-    neighbour wider than the one below it. A row's window is averaged over the patches that exist (windows are
-    clipped at the edges, nothing is padded in), and a GRU reads the rows from the top down.
+    neighbour wider than the one below it. A row's window is averaged over the patches that exist
+    (windows are clipped at the edges, nothing is padded in), and a GRU reads the rows from the top
+    down.
     """
 
     def __init__(self, features: int, code: int, context: int, ahead: int):

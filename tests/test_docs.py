@@ -1,0 +1,70 @@
+"""Every command and block of code in the README runs, and its numbers are the committed ones."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scanprior import cli
+from scanprior.data.phantom import write_decathlon
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_results_table_is_that_of_the_results_file():
+    check = [sys.executable, str(ROOT / "benchmarks" / "readme.py"), "--check"]
+    assert subprocess.run(check).returncode == 0, "run python benchmarks/readme.py"
+
+
+def test_make_commands_are_targets():
+    makefile = (ROOT / "Makefile").read_text()
+    commands = [line for block in blocks("bash") for line in block.splitlines() if "make" in line]
+    assert commands == ["make demo", "make test"]
+    assert all(f"\n{command.split()[1]}:" in makefile for command in commands)
+
+
+@pytest.mark.slow
+def test_python_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_decathlon(Path("scans"), labelled=6, unlabelled=2, seed=0)
+    (example,) = blocks("python")
+    assert len(example.strip().splitlines()) <= 12
+    exec(compile(example, "README.md", "exec"), {})
+    assert (tmp_path / "model" / "last.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_command_line_runs_as_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_decathlon(Path("SOURCE"), labelled=6, unlabelled=2, seed=0)
+    Path("LABELS").symlink_to(Path("SOURCE/labelsTr").resolve())
+    commands = [line for b in blocks("bash") for line in b.splitlines() if "scanprior" in line]
+    assert len(commands) == 5
+    for command in commands:
+        words = shlex.split(command)[1:]
+        if words[0] in ("pretrain", "finetune"):
+            words += ["--steps", "3", "--batch-size", "2"]
+        if words[0] == "finetune":
+            words[words.index("--labels") + 1] = "4"
+        if words[0] == "predict":
+            # the unlabelled volumes too would have no label to be scored against
+            words += ["--cases", *[p.name[: -len(".nii.gz")] for p in Path("LABELS").iterdir()]]
+        cli.main([*words, "--json"])
+        last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert 0 <= last["dice_mean"] <= 1
+
+
+def test_python_is_typed_and_the_tree_is_complete():
+    tree = blocks("")[-1] if blocks("") else README
+    package = ROOT / "src" / "scanprior"
+    rooms = {p.name for p in package.iterdir() if not p.name.startswith("__")}
+    assert {room for room in rooms if room not in tree} == set()
