@@ -82,7 +82,8 @@ def _median_ms(work: Callable[[int], Any], repeats: int) -> float:
 def _store(recipe: Bench, folder: Path) -> dict[str, Any]:
     if recipe.scan is None:
         coarse = np.random.default_rng(0).normal(size=(11, 16, 16))
-        array = ndimage.zoom(coarse, np.divide(LARGE, coarse.shape), order=1, output=np.float32)
+        smooth = ndimage.zoom(coarse, np.divide(LARGE, coarse.shape), order=1)
+        array = np.asarray(smooth, np.float32)
         path = folder / "scan.nii.gz"
         nib.save(nib.Nifti1Image(array.T, np.eye(4)), path)
     else:

@@ -1,5 +1,6 @@
 """The command line: a recipe's fields are its flags."""
 
+import dataclasses
 import json
 import signal
 import sys
@@ -10,7 +11,7 @@ import tyro
 
 from scanprior import __version__, demo, pretext
 from scanprior.bench import Bench, bench
-from scanprior.contracts import InputError
+from scanprior.contracts import InputError, Task
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.recipes.evaluate import Evaluate, run_evaluate
 from scanprior.recipes.finetune import Finetune, finetune
@@ -35,39 +36,41 @@ Add --help to any of them for its flags, and --json for one JSON object on the l
 class Verb(NamedTuple):
     """A recipe, the function that runs it, and its fields that may be given without a flag."""
 
-    default: Any
+    kind: type
     run: Callable[[Any], dict[str, Any]]
     positional: tuple[str, ...] = ()
-
-
-MISSING: Any = tyro.MISSING
 
 
 def verb(name: str, words: list[str]) -> tuple[Verb, list[str]]:
     """The verb called ``name`` and the arguments left for its flags."""
     match name:
         case "prepare":
-            default = Prepare(source=MISSING, store=MISSING)
-            return Verb(default, run_prepare, ("source", "store")), words
+            return Verb(Prepare, run_prepare, ("source", "store")), words
         case "pretrain":
             task, rest = _named(words, "pretrain", pretext.names())
-            default = Pretrain(store=MISSING, out=MISSING, task=pretext.find(task)())
-            return Verb(default, pretrain), rest
+            return Verb(_pretrain_with(pretext.find(task)), pretrain), rest
         case "finetune":
             _, rest = _named(words, "finetune", ["segmentation"])
-            return Verb(Finetune(store=MISSING, out=MISSING), finetune), rest
+            return Verb(Finetune, finetune), rest
         case "predict":
-            default = Predict(run=MISSING, source=MISSING, out=MISSING)
-            return Verb(default, predict, ("run", "source")), words
+            return Verb(Predict, predict, ("run", "source")), words
         case "evaluate":
-            default = Evaluate(predictions=MISSING, labels=MISSING, out=MISSING)
-            return Verb(default, run_evaluate, ("predictions", "labels")), words
+            return Verb(Evaluate, run_evaluate, ("predictions", "labels")), words
         case "bench":
             what, rest = _named(words, "bench", ["store", "views", "step"])
-            return Verb(Bench(what=what), bench), rest  # pyright: ignore[reportArgumentType]
+            return Verb(Bench, bench), ["--what", what, *rest]
         case "demo":
-            return Verb(demo.Demo(), demo.run_demo), words
+            return Verb(demo.Demo, demo.run_demo), words
     raise InputError(f"there is no command {name!r}; scanprior --help lists them.")
+
+
+def _pretrain_with(task: type[Task]) -> type:
+    """The recipe with ``task`` in place of any task: its fields are then flags too."""
+    narrowed = ("task", task, dataclasses.field(default_factory=task))
+    about = {"__doc__": Pretrain.__doc__}
+    return dataclasses.make_dataclass(
+        "Pretrain", [narrowed], bases=(Pretrain,), namespace=about, frozen=True, kw_only=True
+    )
 
 
 def parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], dict[str, Any]]]:
@@ -82,12 +85,13 @@ def parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], dict[str, Any]
         if rest and not rest[0].startswith("-"):
             flags += [f"--{name}", rest.pop(0)]
     recipe = tyro.cli(
-        type(chosen.default),
+        chosen.kind,
         prog=f"scanprior {arguments[0]}",
-        default=chosen.default,
         args=[*flags, *rest],
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    if isinstance(recipe, Pretrain):
+        recipe = Pretrain(**vars(recipe))
     return recipe, chosen.run
 
 

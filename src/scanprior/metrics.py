@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+from monai.metrics.surface_dice import compute_surface_dice
 from scipy import stats
 
 from scanprior.contracts import InputError
@@ -95,19 +96,21 @@ def _score(found: np.ndarray, true: np.ndarray, spacing: np.ndarray, tolerance: 
     box = tuple(_span(found | true, axis) for axis in range(len(true.shape)))
     # One voxel of background around both, so that the border of the image is a surface too.
     pair = [torch.from_numpy(np.pad(mask[box], 1))[None, None] for mask in (found, true)]
-    sizes = spacing.tolist()
-    distance = compute_hausdorff_distance(
-        *pair, include_background=True, percentile=95, spacing=sizes
-    )
-    # Surface elements weighted by their area: voxels counted alone would weigh the directions
-    # of an anisotropic grid unequally.
-    near = compute_surface_dice(
-        *pair,
-        class_thresholds=[tolerance],
-        include_background=True,
-        spacing=sizes,
-        use_subvoxels=True,
-    )
+    with warnings.catch_warnings():
+        # MONAI 1.5 and 1.6 pass themselves an argument that they have deprecated.
+        warnings.filterwarnings("ignore", ".*always_return_as_numpy", FutureWarning)
+        distance = compute_hausdorff_distance(
+            *pair, include_background=True, percentile=95, spacing=spacing.tolist()
+        )
+        # Surface elements weighted by their area: voxels counted alone would weigh the directions
+        # of an anisotropic grid unequally.
+        near = compute_surface_dice(
+            *pair,
+            class_thresholds=[tolerance],
+            include_background=True,
+            spacing=spacing.tolist(),
+            use_subvoxels=True,
+        )
     return Score(dice=float(dice), hd95=float(distance), nsd=float(near))
 
 

@@ -21,7 +21,7 @@ def probabilities(
     mirror: tuple[int, ...] = (),
     window_batch: int = 4,
 ) -> Float[Tensor, "k *s"]:
-    """Class probabilities of every voxel, from overlapping windows of ``crop`` with Gaussian weights.
+    """Class probabilities of every voxel, from overlapping windows of ``crop``, Gaussian weights.
 
     A 2D model goes through a 3D volume slice by slice along its first axis.
 

@@ -44,7 +44,7 @@ def write_report(
         views: a pretext task's name to what it showed the encoder, ``(tiles, *s)``.
 
     Raises:
-        InputError: a ``metrics.jsonl`` is missing or damaged, or a label map does not fit its image.
+        InputError: a ``metrics.jsonl`` cannot be read, or a label map does not fit its image.
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = [f"# {title}", ""]
@@ -68,6 +68,7 @@ def write_report(
         file = f"views_{_plain(name)}.png"
         _save(_views(tiles), folder / file)
         text += [f"## What {name} showed the encoder", "", f"![Views of {name}]({file})", ""]
+        text += ["A column a view; of a volume, the three planes through its middle.", ""]
     temporary = folder / f".report.md.{os.getpid()}"
     temporary.write_text("\n".join(text), encoding="utf-8")
     os.replace(temporary, folder / "report.md")
@@ -154,8 +155,16 @@ def _overlay(overlay: Mapping[str, Any]) -> Figure:
         for c, axis in enumerate(planes):
             axes = figure.add_subplot(grid[r, c])
             sections = [_section(a, axis, where) for a in (image, label, found)]
-            aspect = _aspect(spacing, axis)
-            _draw(axes, sections, colours, aspect=aspect, low=low, high=high, up=axis is not None)
+            down, across = _left(spacing, axis)
+            _draw(
+                axes,
+                sections,
+                colours,
+                aspect=down / across,
+                low=low,
+                high=high,
+                up=axis is not None,
+            )
             if r == 0 and axis is not None:
                 axes.set_title(_PLANES[axis], fontsize=10)
             if c == 0:
@@ -180,11 +189,10 @@ def _draw(
     image, label, found = sections
     axes.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=aspect)
     for value, colour in colours.items():
-        # contour needs both sides of the level and at least two voxels an axis
         for mask, fill in ((label == value, True), (found == value, False)):
-            if not mask.any() or min(mask.shape) < 2:
+            if not mask.any():
                 continue
-            # A border of background closes the lines of what touches the image's edge.
+            # A border of background closes the lines of what touches the edge.
             closed = np.pad(mask, 1).astype(float)
             rows, columns = (np.arange(-1, n + 1) for n in mask.shape)
             if fill:
@@ -192,8 +200,9 @@ def _draw(
             else:
                 axes.contour(columns, rows, closed, [0.5], colors=[colour], linewidths=1.6)
     axes.set_xlim(-0.5, image.shape[1] - 0.5)
-    ends = (-0.5, image.shape[0] - 0.5)
-    axes.set_ylim(ends if up else ends[::-1])
+    axes.set_ylim(-0.5, image.shape[0] - 0.5)
+    if not up:
+        axes.invert_yaxis()
     _bare(axes)
 
 
@@ -211,8 +220,6 @@ def _views(tiles: np.ndarray) -> Figure:
             origin = "upper" if axis is None else "lower"
             axes.imshow(section, cmap="gray", vmin=low, vmax=high, origin=origin)
             _bare(axes)
-            if c == 0 and axis is not None:
-                axes.set_ylabel(_PLANES[axis], fontsize=9)
     return figure
 
 
@@ -233,11 +240,6 @@ def _section(array: np.ndarray, axis: int | None, where: Sequence[int]) -> np.nd
 
 def _left(sizes: Sequence[Any], axis: int | None) -> list[Any]:
     return [size for i, size in enumerate(sizes) if i != axis]
-
-
-def _aspect(spacing: Sequence[float], axis: int | None) -> float:
-    down, across = _left(spacing, axis)
-    return down / across
 
 
 def _extent(

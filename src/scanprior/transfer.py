@@ -43,8 +43,8 @@ def load_start(run: Path, encoder: Encoder) -> float:
     if wrong:
         name = wrong[0]
         raise InputError(
-            f"{path} does not fit this encoder: {len(wrong)} of {len(wanted)} tensors, the first is "
-            f"{name} ({tuple(state[name].shape) if name in state else 'missing'} in the file, "
+            f"{path} does not fit this encoder: {len(wrong)} of {len(wanted)} tensors, the first is"
+            f" {name} ({tuple(state[name].shape) if name in state else 'missing'} in the file, "
             f"{tuple(wanted[name].shape) if name in wanted else 'missing'} in the encoder); use "
             f"--encoder {about['encoder']} with {about['in_channels']} channels in "
             f"{about['spatial_dims']}D."

@@ -1,4 +1,4 @@
-"""Embedded anatomy for trying things offline: a curved body with head and tail, in a brain's manner.
+"""Embedded anatomy for trying things offline: a curved body, head and tail, amid a brain's like.
 
 Every volume is the same anatomy in another person: deformed smoothly, with its own contrast,
 texture, bias field and noise. Its numbers say that the machinery works, and nothing of real scans.

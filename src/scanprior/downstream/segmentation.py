@@ -1,5 +1,6 @@
 """Segmentation: a U-Net decoder on the encoder, Dice and cross-entropy (Isensee et al. 2021)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,7 +33,7 @@ class Segmentation(Task):
                 "use 2 or more"
             )
 
-    def views(self, batch: tuple[Tensor, Tensor], rng: torch.Generator) -> Views:
+    def views(self, batch: Sequence[Tensor], rng: torch.Generator) -> Views:
         """Augmented images ``(b, c, *s)`` float32 and masks ``(b, *s)`` int64 of ``batch``.
 
         Raises :class:`InputError` where ``flip_axes`` names an axis the images do not have.

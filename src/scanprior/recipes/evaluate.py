@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -144,11 +145,13 @@ def _write(table: pd.DataFrame, out: Path) -> None:
 
 def _summary(table: pd.DataFrame, names: list[str], seed: int) -> dict[str, Any]:
     """Means over cases and their intervals; cases are resampled, never classes of a case."""
-    per_case = table.groupby("case")["dice"].mean().to_numpy()
+    per_case = np.array(table.groupby("case")["dice"].mean(), dtype=float)
     result: dict[str, Any] = {"dice_mean": float(per_case.mean())}
     intervals: dict[str, Any] = {"dice_mean": list(bootstrap_interval(per_case, seed))}
     for metric in METRICS:
-        by_class = {name: table.loc[table["class"] == name, metric].to_numpy() for name in names}
+        by_class = {
+            name: np.array(table[metric][table["class"] == name], dtype=float) for name in names
+        }
         result[f"{metric}_per_class"] = {n: float(v.mean()) for n, v in by_class.items()}
         intervals[f"{metric}_per_class"] = {
             name: list(bootstrap_interval(v, seed)) for name, v in by_class.items()
@@ -157,7 +160,7 @@ def _summary(table: pd.DataFrame, names: list[str], seed: int) -> dict[str, Any]
 
 
 def _print(result: dict[str, Any], tolerance: float) -> None:
-    table = Table("class", "Dice", "HD95 (mm)", f"NSD ({tolerance:g} mm)")
+    table = Table("class", "Dice", "HD95 (mm)", f"NSD ({tolerance:g} mm)", box=box.SIMPLE_HEAD)
     between = result["intervals"]
     for name in result["dice_per_class"]:
         cells = [
@@ -171,11 +174,11 @@ def _print(result: dict[str, Any], tolerance: float) -> None:
     say = Console(stderr=True)
     say.print(table)
     if result["labels_ignored"]:
-        say.print(f"{result['labels_ignored']} labels have no prediction and were left out.")
+        say.print(f"Labels without a prediction, left out: {result['labels_ignored']}")
     if result["values_ignored"]:
-        say.print(f"Predicted but in no label: {result['values_ignored']}; taken as background.")
+        say.print(f"Predicted but in no label, taken as background: {result['values_ignored']}")
 
 
 def _cell(mean: float, interval: list[float], digits: int) -> str:
     low, high = interval
-    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{mean:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"

@@ -33,7 +33,7 @@ class Finetune:
     """scratch, or the folder of a pretext run."""
     task: Segmentation = field(default_factory=Segmentation)
     labels: float | None = None
-    """How many labelled volumes to train on: a number (10), or a fraction of the pool below 1 (0.1);
+    """How many labelled volumes to train on: a number (10), or a fraction below 1 (0.1);
     by default all."""
     validation: float = 0.2
     """Share of the labelled volumes kept for validation, when the store has no split yet."""

@@ -44,7 +44,7 @@ class Pretrain:
 
 
 def pretrain(recipe: Pretrain) -> dict[str, Any]:
-    """Run the recipe; leaves ``encoder.safetensors`` in ``recipe.out`` and returns the last metrics.
+    """Run the recipe; leaves ``encoder.safetensors`` in ``recipe.out``, returns the last metrics.
 
     Raises:
         InputError: before any work, where store, crop, task and encoder do not go together.
