@@ -104,6 +104,10 @@ def test_pictures_and_what_is_empty(tmp_path):
         tmp_path, **{**EMPTY, "title": "t", "overlays": [flat, alone, blank], "views": views}
     )
     assert len(list(tmp_path.glob("*.png"))) == 4
+    (tmp_path / "new.jsonl").touch()  # a run that has not logged yet
+    write_report(
+        tmp_path / "new", **{**EMPTY, "title": "t", "curves": {"n": tmp_path / "new.jsonl"}}
+    )
     write_report(tmp_path / "bare", **{**EMPTY, "title": "t"})
     assert [path.name for path in (tmp_path / "bare").iterdir()] == ["report.md"]
 

@@ -109,7 +109,7 @@ def _curves(runs: Mapping[str, list[dict[str, Any]]]) -> Figure:
         heading: key
         for heading, key in panels.items()
         if any(row.get(key) is not None for rows in runs.values() for row in rows)
-    }
+    } or panels  # runs without a row yet: empty axes
     figure = _figure(4.6 * max(1, len(shown)), 3.4)
     for i, (heading, key) in enumerate(shown.items()):
         axes = figure.add_subplot(1, len(shown), i + 1)
@@ -146,6 +146,7 @@ def _overlay(overlay: Mapping[str, Any]) -> Figure:
     values = sorted({int(v) for a in (label, *predictions.values()) for v in np.unique(a)} - {0})
     colours = {value: CLASSES[i % len(CLASSES)] for i, value in enumerate(values)}
     low, high = np.percentile(image, (1, 99))
+    image = (image - low) / max(high - low, 1e-12)  # one window for all planes
     ratios = [_extent(image.shape, spacing, axis) for axis in planes]
     widths = [width / height for width, height in ratios]
     rows = max(1, len(predictions))
@@ -156,15 +157,7 @@ def _overlay(overlay: Mapping[str, Any]) -> Figure:
             axes = figure.add_subplot(grid[r, c])
             sections = [_section(a, axis, where) for a in (image, label, found)]
             down, across = _left(spacing, axis)
-            _draw(
-                axes,
-                sections,
-                colours,
-                aspect=down / across,
-                low=low,
-                high=high,
-                up=axis is not None,
-            )
+            _draw(axes, sections, colours, down / across, up=axis is not None)
             if r == 0 and axis is not None:
                 axes.set_title(_PLANES[axis], fontsize=10)
             if c == 0:
@@ -176,18 +169,11 @@ def _overlay(overlay: Mapping[str, Any]) -> Figure:
 
 
 def _draw(
-    axes: Axes,
-    sections: list[np.ndarray],
-    colours: Mapping[int, str],
-    *,
-    aspect: float,
-    low: float,
-    high: float,
-    up: bool,
+    axes: Axes, sections: list[np.ndarray], colours: Mapping[int, str], aspect: float, up: bool
 ) -> None:
     """Image in grey, label filled, prediction as a line; ``up``: index 0 is at the bottom."""
     image, label, found = sections
-    axes.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=aspect)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=aspect)
     for value, colour in colours.items():
         for mask, fill in ((label == value, True), (found == value, False)):
             if not mask.any():
