@@ -32,7 +32,7 @@ class Finetune:
     start: str = "scratch"
     """scratch, or the folder of a pretext run."""
     task: Segmentation = field(default_factory=Segmentation)
-    labels: float | None = None
+    labels: int | float | None = None
     """How many labelled volumes to train on: a number (10), or a fraction below 1 (0.1);
     by default all."""
     validation: float = 0.2
@@ -156,7 +156,7 @@ def _split(store: Store, recipe: Finetune) -> Split:
     return split
 
 
-def _chosen(split: Split, labels: float | None) -> tuple[str, ...]:
+def _chosen(split: Split, labels: int | float | None) -> tuple[str, ...]:
     """The volumes to train on; a whole number is a count (1.0 is one volume, not all of them)."""
     if labels is None:
         return split.train
