@@ -12,6 +12,7 @@ from torch import Tensor, nn
 Conv = {2: nn.Conv2d, 3: nn.Conv3d}
 ConvTranspose = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 AvgPool = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+AdaptiveAvgPool = {2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
 InstanceNorm = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 
 Rotation = tuple[tuple[int, ...], tuple[bool, ...]]

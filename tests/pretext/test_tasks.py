@@ -111,7 +111,7 @@ def test_more_permutations_than_there_are_is_refused():
 def test_cpc_context_is_the_inverted_pyramid():
     """A context changes with the patches of its pyramid, and with no other."""
     torch.manual_seed(0)
-    head = InvertedPyramid(features=3, code=4, context=5, ahead=1)
+    head = InvertedPyramid(inside=3, code=4, context=5, ahead=1)
     z = torch.randn(1, 4, 4, 7)  # rows, code, one lateral axis
     before = head(z)
     apex = (2, 3)
@@ -126,7 +126,7 @@ def test_cpc_context_is_the_inverted_pyramid():
 
 
 def test_cpc_window_at_the_edge_averages_only_what_exists():
-    head = InvertedPyramid(features=3, code=4, context=5, ahead=1)
+    head = InvertedPyramid(inside=3, code=4, context=5, ahead=1)
     same = torch.ones(1, 3, 4, 5, 5)
     context = head(same)
     assert torch.allclose(context[..., :1, :1].expand_as(context), context, atol=1e-6)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from scanprior import nd
 from scanprior.contracts import Encoder, Step
 
 
@@ -14,11 +15,31 @@ def mlp(inside: int, outside: int, hidden: int = 256) -> nn.Sequential:
     )
 
 
+CELLS = 2
+"""Cells an axis that the coarsest level is averaged in. Averaged over all of space, what instance
+normalisation leaves of a level is nearly constant, and where things lie is lost."""
+
+
+def features(encoder: Encoder) -> int:
+    """How many numbers :func:`embed` gives."""
+    return encoder.channels[-1] * CELLS**encoder.spatial_dims
+
+
 def embed(encoder: Encoder, x: Tensor) -> Tensor:
-    """``(*lead, c, *s)`` to ``(*lead, d)``: the coarsest level, averaged over space."""
+    """``(*lead, c, *s)`` to ``(*lead, features)``: the coarsest level, two cells an axis.
+
+    Views no larger than the encoder's stride are continued by their outermost voxels until the
+    coarsest level has two voxels an axis.
+    """
     lead = x.shape[: -1 - encoder.spatial_dims]
-    features = encoder(x.flatten(0, len(lead) - 1))[-1]
-    return features.flatten(2).float().mean(-1).unflatten(0, lead)
+    x = x.flatten(0, len(lead) - 1)
+    short = [max(0, encoder.strides[-1] + 1 - side) for side in x.shape[:1:-1]]
+    if any(short):
+        ends = [end for n in short for end in (n // 2, n - n // 2)]
+        x = F.pad(x, ends, mode="replicate")
+    coarsest = encoder(x)[-1].float()
+    pool = nd.AdaptiveAvgPool[encoder.spatial_dims](CELLS)
+    return pool(coarsest).flatten(1).unflatten(0, lead)
 
 
 def spread(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scanprior import nd
 from scanprior.contracts import Encoder, InputError, Step, Task, Views
-from scanprior.nn.heads import classify, embed, spread
+from scanprior.nn.heads import classify, embed, features, spread
 
 
 class InvertedPyramid(nn.Module):
@@ -25,9 +25,9 @@ class InvertedPyramid(nn.Module):
     down.
     """
 
-    def __init__(self, features: int, code: int, context: int, ahead: int):
+    def __init__(self, inside: int, code: int, context: int, ahead: int):
         super().__init__()
-        self.project = nn.Linear(features, code)
+        self.project = nn.Linear(inside, code)
         self.summarise = nn.GRU(code, context, batch_first=True)
         self.predict = nn.ModuleList(nn.Linear(context, code, bias=False) for _ in range(ahead))
 
@@ -83,7 +83,7 @@ class CPC(Task):
         return Views(patches, torch.tensor([counts] * len(batch), device=batch.device))
 
     def head(self, encoder: Encoder) -> nn.Module:
-        return InvertedPyramid(encoder.channels[-1], self.code, self.context, self.ahead)
+        return InvertedPyramid(features(encoder), self.code, self.context, self.ahead)
 
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
         assert isinstance(head, InvertedPyramid)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scanprior.contracts import Encoder, Step, Task, Views
 from scanprior.nn.gather import gathered
-from scanprior.nn.heads import embed, mlp, spread
+from scanprior.nn.heads import embed, features, mlp, spread
 from scanprior.nn.memory import Memory
 from scanprior.nn.transforms import transform
 
@@ -23,7 +23,7 @@ class Shared(nn.Module):
 
     def __init__(self, encoder: Encoder, code: int, bank: int, momentum: float):
         super().__init__()
-        self.project = mlp(encoder.channels[-1], code)
+        self.project = mlp(features(encoder), code)
         self.memory = Memory(encoder, self.project, code, bank, momentum) if bank else None
 
     def forward(self, z: Float[Tensor, "*lead d"]) -> Float[Tensor, "*lead k"]:
@@ -80,12 +80,12 @@ class Exemplar(Task):
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
         assert isinstance(head, Shared)
         if head.memory is None:
-            features = embed(encoder, views.inputs)
-            anchor, positive = head(features).unbind(1)
+            z = embed(encoder, views.inputs)
+            anchor, positive = head(z).unbind(1)
             others, first = gathered(anchor)
         else:
-            features = embed(encoder, views.inputs[:, :1])
-            anchor = head(features)[:, 0]
+            z = embed(encoder, views.inputs[:, :1])
+            anchor = head(z)[:, 0]
             positive = head.memory.keys(views.inputs[:, 1])
             keys, first = gathered(positive)
             others = torch.cat([keys, head.memory.past()])
@@ -103,7 +103,7 @@ class Exemplar(Task):
             right = torch.zeros(len(anchor), dtype=torch.long, device=anchor.device)
             loss = F.cross_entropy(logits / self.temperature, right)
         accuracy = (near[:, None] < far)[~itself].float().mean()
-        return Step(loss, {"accuracy": accuracy, "spread": spread(features.flatten(0, 1))})
+        return Step(loss, {"accuracy": accuracy, "spread": spread(z.flatten(0, 1))})
 
 
 def distance(a: Float[Tensor, "*n k"], b: Float[Tensor, "*m k"]) -> Tensor:

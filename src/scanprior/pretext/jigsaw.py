@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scanprior import draws, nd
 from scanprior.contracts import Encoder, InputError, Step, Task, Views
-from scanprior.nn.heads import classify, embed, mlp, spread
+from scanprior.nn.heads import classify, embed, features, mlp, spread
 from scanprior.nn.patches import patch_grid
 
 POOL = 50_000
@@ -72,9 +72,9 @@ def hamming_distances(permutations: Int[Tensor, "p n"]) -> Distances:
 class Assemble(nn.Module):
     """Patch embeddings ``(b, pieces, d)``, side by side, to the order's logits."""
 
-    def __init__(self, features: int, embedding: int, pieces: int, orders: int):
+    def __init__(self, inside: int, embedding: int, pieces: int, orders: int):
         super().__init__()
-        self.project = nn.Linear(features, embedding)
+        self.project = nn.Linear(inside, embedding)
         self.answer = mlp(pieces * embedding, orders, hidden=512)
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b p"]:
@@ -103,7 +103,7 @@ class Jigsaw(Task):
 
     def head(self, encoder: Encoder) -> nn.Module:
         pieces = self.grid**encoder.spatial_dims
-        return Assemble(encoder.channels[-1], self.embedding, pieces, self.permutations)
+        return Assemble(features(encoder), self.embedding, pieces, self.permutations)
 
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
         z = embed(encoder, views.inputs)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from scanprior import draws, nd
 from scanprior.contracts import Encoder, Step, Task, Views
-from scanprior.nn.heads import classify, embed, mlp, spread
+from scanprior.nn.heads import classify, embed, features, mlp, spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Rotation(Task):
 
     def head(self, encoder: Encoder) -> nn.Module:
         turns = nd.rotations(encoder.spatial_dims, single_axis=self.single_axis)
-        return mlp(encoder.channels[-1], len(turns))
+        return mlp(features(encoder), len(turns))
 
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
         z = embed(encoder, views.inputs).flatten(0, 1)

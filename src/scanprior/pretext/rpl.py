@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from scanprior import draws, nd
 from scanprior.contracts import Encoder, Step, Task, Views
-from scanprior.nn.heads import classify, embed, mlp, spread
+from scanprior.nn.heads import classify, embed, features, mlp, spread
 from scanprior.nn.patches import patch_grid
 
 
 class Compare(nn.Module):
     """Patch embeddings ``(b, 1 + q, d)``, the reference first, to logits ``(b, q, cells - 1)``."""
 
-    def __init__(self, features: int, embedding: int, classes: int):
+    def __init__(self, inside: int, embedding: int, classes: int):
         super().__init__()
-        self.project = nn.Linear(features, embedding)
+        self.project = nn.Linear(inside, embedding)
         self.answer = mlp(2 * embedding, classes)
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b q k"]:
@@ -53,7 +53,7 @@ class RelativePatchLocation(Task):
 
     def head(self, encoder: Encoder) -> nn.Module:
         classes = self.grid**encoder.spatial_dims - 1
-        return Compare(encoder.channels[-1], self.embedding, classes)
+        return Compare(features(encoder), self.embedding, classes)
 
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
         z = embed(encoder, views.inputs)
