@@ -31,7 +31,7 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
     """
     started = time.perf_counter()
     check(recipe)
-    cases = sources.find(recipe.source, recipe.format, recipe.options)
+    cases = sources.find(recipe.source, recipe.format, recipe)
     records.claim(recipe)
     spacing = resolve_spacing(recipe, cases)
     due = [case for case in cases if not records.done(recipe, case, spacing)]

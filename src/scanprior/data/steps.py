@@ -17,7 +17,7 @@ from scanprior.data.sources import SourceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepare:
+class Prepare(SourceOptions):
     """How scans become volumes. Two stores with the same settings hold the same numbers."""
 
     source: Path
@@ -38,27 +38,8 @@ class Prepare:
     """zscore within the foreground, unit ([0, 1] by percentiles), window (CT), or none."""
     window: tuple[float, float] | None = None
     """The lowest and highest intensity of the CT window, as -160 240."""
-    modalities: tuple[str, ...] = ()
-    """Parts of file names, in the order of the channels, for a folder a case (Flair T1c)."""
-    preset: str | None = None
-    """brats2018 or brats2015: the usual modalities and label of those challenges."""
-    label: str | None = None
-    """Part of the label map's file name, for a folder a case; seg or OT when not given."""
-    grades: Path | None = None
-    """The CSV with a grade for each photograph; the folder's only CSV when not given."""
-    image_column: str | None = None
-    """The CSV's column of images; image or id_code when not given."""
-    grade_column: str | None = None
-    """The CSV's column of grades; grade or diagnosis when not given."""
-    patient: str | None = None
-    """Regular expression that finds the patient in a case's id; each case is one when not given."""
     workers: int = os.cpu_count() or 1
     """Processes that work side by side."""
-
-    @property
-    def options(self) -> SourceOptions:
-        """The fields that are about the source's layout."""
-        return SourceOptions(**{f.name: getattr(self, f.name) for f in fields(SourceOptions)})
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON holds them: ``source`` is absolute, ``workers`` left out."""

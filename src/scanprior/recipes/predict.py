@@ -61,7 +61,7 @@ def predict(recipe: Predict) -> dict[str, Any]:
     )
     spacing = tuple(about["resolved_spacing"]) if about["resolved_spacing"] else None
     crop = tuple(about["crop"])
-    cases = _chosen(sources.find(recipe.source, recipe.format, steps.options), recipe)
+    cases = _chosen(sources.find(recipe.source, recipe.format, steps), recipe)
     recipe.out.mkdir(parents=True, exist_ok=True)
     due = [
         case for case in cases if not any((recipe.out / f"{case.id}{e}").exists() for e in ENDINGS)

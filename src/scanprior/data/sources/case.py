@@ -14,17 +14,24 @@ from scanprior.data.image import Image
 Partition = Literal["train", "val", "test", "unlabelled"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceOptions:
     """What a user may say about a source that its files do not."""
 
     modalities: tuple[str, ...] = ()
+    """Parts of file names, in the order of the channels, for a folder a case (Flair T1c)."""
     preset: str | None = None
+    """brats2018 or brats2015: the usual modalities and label of those challenges."""
     label: str | None = None
+    """Part of the label map's file name, for a folder a case; seg or OT when not given."""
     grades: Path | None = None
+    """The CSV with a grade for each photograph; the folder's only CSV when not given."""
     image_column: str | None = None
+    """The CSV's column of images; image or id_code when not given."""
     grade_column: str | None = None
+    """The CSV's column of grades; grade or diagnosis when not given."""
     patient: str | None = None
+    """Regular expression that finds the patient in a case's id; each case is one when not given."""
 
 
 @dataclass(frozen=True)
