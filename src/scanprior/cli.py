@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import tyro
@@ -15,6 +16,7 @@ from scanprior.contracts import InputError, Task
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.recipes.evaluate import Evaluate, run_evaluate
 from scanprior.recipes.finetune import Finetune, finetune
+from scanprior.recipes.paper import paper
 from scanprior.recipes.predict import Predict, predict
 from scanprior.recipes.pretrain import Pretrain, pretrain
 
@@ -22,7 +24,8 @@ USAGE = """\
 scanprior: from scans nobody has labelled to encoders that need fewer labels
 
   scanprior prepare SOURCE STORE                       scans to a store, once
-  scanprior pretrain TASK --store STORE --out RUN      cpc, exemplar, jigsaw, rotation, rpl
+  scanprior pretrain TASK --store STORE --out RUN      cpc, exemplar, jigsaw, rotation, rpl;
+                                                       --paper 2|3 takes the paper's settings
   scanprior finetune segmentation --store STORE --start scratch|RUN --out RUN [--labels N]
   scanprior predict RUN SOURCE --out DIR               label maps on the scans' own grids
   scanprior evaluate PREDICTIONS LABELS --out FILE     Dice, HD95, NSD with intervals
@@ -39,6 +42,8 @@ class Verb(NamedTuple):
     kind: type
     run: Callable[[Any], dict[str, Any]]
     positional: tuple[str, ...] = ()
+    default: Any = None
+    """What flags that are not given mean, where it is not the recipe's own defaults."""
 
 
 def verb(name: str, words: list[str]) -> tuple[Verb, list[str]]:
@@ -48,7 +53,9 @@ def verb(name: str, words: list[str]) -> tuple[Verb, list[str]]:
             return Verb(Prepare, run_prepare, ("source", "store")), words
         case "pretrain":
             task, rest = _named(words, "pretrain", pretext.names())
-            return Verb(_pretrain_with(pretext.find(task)), pretrain), rest
+            kind = _pretrain_with(pretext.find(task))
+            default, rest = _paper(kind, task, rest)
+            return Verb(kind, pretrain, default=default), rest
         case "finetune":
             _, rest = _named(words, "finetune", ["segmentation"])
             return Verb(Finetune, finetune), rest
@@ -73,6 +80,19 @@ def _pretrain_with(task: type[Task]) -> type:
     )
 
 
+def _paper(kind: type, task: str, words: list[str]) -> tuple[Any, list[str]]:
+    """The paper's settings where ``--paper 2|3`` asks for them, and the other words."""
+    if "--paper" not in words:
+        return None, words
+    at = words.index("--paper")
+    dims = words[at + 1] if at + 1 < len(words) else ""
+    if dims not in ("2", "3"):
+        raise InputError("--paper takes the paper's settings in 2D or 3D; use 2 or 3 after it.")
+    settings = vars(paper(task, int(dims), store=Path(), out=Path()))
+    needed = {"store": tyro.MISSING, "out": tyro.MISSING}
+    return kind(**(settings | needed)), [*words[:at], *words[at + 2 :]]
+
+
 def parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], dict[str, Any]]]:
     """The recipe that a command line stands for, and the function that runs it.
 
@@ -88,6 +108,7 @@ def parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], dict[str, Any]
         chosen.kind,
         prog=f"scanprior {arguments[0]}",
         args=[*flags, *rest],
+        default=chosen.default,
         config=(tyro.conf.OmitArgPrefixes,),
     )
     if isinstance(recipe, Pretrain):
