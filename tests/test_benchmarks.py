@@ -1,0 +1,40 @@
+"""The scripts behind the numbers run, here on a phantom in the real data's place."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scanprior.data.phantom import write_decathlon
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(script: str, folder: Path, *words: str) -> dict:
+    results = folder / f"{script}.json"
+    places = ["--data", str(folder), "--work", str(folder / "work"), "--results", str(results)]
+    command = [sys.executable, str(BENCHMARKS / f"{script}.py"), *places, *words]
+    subprocess.run(command, check=True, capture_output=True)
+    return json.loads(results.read_text())
+
+
+@pytest.mark.slow
+def test_pretext_accuracy(tmp_path: Path) -> None:
+    write_decathlon(tmp_path / "Task04_Hippocampus", labelled=4, unlabelled=30, seed=0)
+    words = ("--tasks", "rotation", "--dims", "3", "--minutes", "0.05")
+    row = run("pretext_accuracy", tmp_path, *words)["rotation_3d"]
+    assert 0 <= row["accuracy"] <= 1
+    assert row["chance"] == 0.1
+    assert row["held_out_subjects"] == 30
+    assert row["steps"] >= 1
+
+
+@pytest.mark.slow
+def test_scratch_curve(tmp_path: Path) -> None:
+    write_decathlon(tmp_path / "Task04_Hippocampus", labelled=5, unlabelled=0, seed=0)
+    result = run("scratch_curve", tmp_path, "--steps", "4", "--validate-every", "2")
+    assert [point["step"] for point in result["curve"]] == [2, 4]
+    assert result["best_dice"] == max(point["dice"] for point in result["curve"])
+    assert (result["train"], result["validation"]) == (4, 1)
