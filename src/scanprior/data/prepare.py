@@ -1,12 +1,7 @@
 """``scanprior prepare``: a source of scans becomes a store, once, in parallel, able to continue."""
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, get_context, parent_process
-from os import _exit
-from threading import Thread
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +11,7 @@ from rich.progress import Progress
 from scanprior.contracts import InputError
 from scanprior.data import geometry, records, sources
 from scanprior.data.files import read_affine
+from scanprior.data.parallel import each
 from scanprior.data.sources import Case
 from scanprior.data.steps import Prepare, Prepared, apply_steps, check
 
@@ -38,7 +34,8 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
     rejected: dict[str, str] = {}
     with Progress(console=Console(stderr=True), transient=True) as bar:
         counter = bar.add_task("preparing", total=len(due))
-        for case, reason in _prepare_all(recipe, due, spacing):
+        prepare = partial(records.prepare_one, recipe, spacing=spacing)
+        for case, reason in each(prepare, due, recipe.workers):
             bar.advance(counter)
             if reason is not None:
                 rejected[case.id] = reason
@@ -82,45 +79,3 @@ def resolve_spacing(recipe: Prepare, cases: list[Case]) -> tuple[float, ...] | N
     if not found:
         raise InputError(f"{recipe.source} has no voxel sizes to take the median of; use --shape.")
     return tuple(round(float(size), 6) for size in np.median(found, axis=0))
-
-
-def _prepare_all(
-    recipe: Prepare, cases: list[Case], spacing: tuple[float, ...] | None
-) -> Iterator[tuple[Case, str | None]]:
-    """Each case and why it was rejected, as they are done; a bounded number is under way."""
-    workers = min(recipe.workers, len(cases))
-    if workers <= 1:
-        for case in cases:
-            yield case, records.prepare_one(recipe, case, spacing)
-        return
-    context = get_context("forkserver")  # safe beside threads; imports everything once
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
-        under_way: dict[Future[str | None], Case] = {}
-        waiting = iter(cases)
-        while True:
-            while len(under_way) < 3 * workers and (case := next(waiting, None)) is not None:
-                under_way[pool.submit(records.prepare_one, recipe, case, spacing)] = case
-            if not under_way:
-                return
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                try:
-                    yield under_way.pop(future), future.result()
-                except BrokenProcessPool as error:
-                    raise InputError(
-                        "a worker was ended from outside, most likely for want of memory; "
-                        "start again with fewer --workers, it continues."
-                    ) from error
-
-
-def _follow_parent() -> None:
-    """End this worker when the run that started it is killed, instead of waiting for ever."""
-    parent = parent_process()
-    if parent is not None:
-        ended = parent.sentinel
-
-        def watch() -> None:
-            connection.wait([ended])
-            _exit(1)
-
-        Thread(target=watch, daemon=True).start()

@@ -1,0 +1,63 @@
+"""The same work on many items, in several processes that end with their parent."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
+from os import _exit
+from threading import Thread
+from typing import TypeVar
+
+from scanprior.contracts import InputError
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def each(
+    work: Callable[[Item], Answer], items: Sequence[Item], workers: int
+) -> Iterator[tuple[Item, Answer]]:
+    """Each item and what ``work`` says of it, as they are done; a bounded number is under way.
+
+    ``work`` must be importable, or a ``functools.partial`` of such a function. With one worker all
+    is done in this process.
+
+    Raises:
+        InputError: a worker was ended from outside.
+    """
+    workers = min(workers, len(items))
+    if workers <= 1:
+        for item in items:
+            yield item, work(item)
+        return
+    context = get_context("forkserver")  # safe beside threads; imports everything once
+    context.set_forkserver_preload([getattr(work, "func", work).__module__])
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
+        under_way: dict[Future[Answer], Item] = {}
+        waiting = iter(items)
+        while True:
+            while len(under_way) < 3 * workers and (item := next(waiting, None)) is not None:
+                under_way[pool.submit(work, item)] = item
+            if not under_way:
+                return
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                try:
+                    yield under_way.pop(future), future.result()
+                except BrokenProcessPool as error:
+                    raise InputError(
+                        "a worker was ended from outside, most likely for want of memory; "
+                        "start again with fewer --workers, it continues."
+                    ) from error
+
+
+def _follow_parent() -> None:
+    """End this worker when the run that started it is killed, instead of waiting for ever."""
+    parent = parent_process()
+    if parent is not None:
+        ended = parent.sentinel
+
+        def watch() -> None:
+            connection.wait([ended])
+            _exit(1)
+
+        Thread(target=watch, daemon=True).start()

@@ -1,0 +1,202 @@
+"""Automatic labels: the images of a store again, with tissue classes for a supervised start."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from scanprior.contracts import InputError
+from scanprior.data.intensity import foreground
+from scanprior.data.parallel import each
+from scanprior.data.split import Split
+from scanprior.data.store import Store, Volume, write_array
+from scanprior.data.tissue import SMOOTHING, tissues
+from scanprior.recipes.pretrain import begin
+from scanprior.saved import read_json, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Autolabel:
+    """Write a store with the same images and automatic tissue classes as its label maps.
+
+    `finetune segmentation --store OUT` on it gives the supervised start of the paper, whose labels
+    FSL-FAST made; `finetune --start` takes that run as it takes a pretext run.
+    """
+
+    store: Path
+    """Folder that `scanprior prepare` made; its own labels are not read."""
+    out: Path
+    """Folder of the new store; the same command again continues."""
+    classes: int = 3
+    """Tissue classes beside the background, numbered from 1 by mean intensity."""
+    channel: int = 0
+    """The channel whose intensities are looked at."""
+    smoothing: float = SMOOTHING
+    """How much neighbours of the same class count (beta of Zhang et al. 2001); 0: not at all."""
+    hold_out: bool = True
+    """Leave out the test volumes of the store's split, if it has one."""
+    workers: int = os.cpu_count() or 1
+    """Processes that work side by side."""
+
+
+def autolabel(recipe: Autolabel) -> dict[str, Any]:
+    """Run the recipe; images are hard links where the file system has them, copies elsewhere.
+
+    Volumes that are done are left as they are, unless their image has changed since. Returns
+    ``volumes``, ``labelled``, ``unchanged``, ``linked``, ``copied`` (images brought over now),
+    ``rejected`` (id to reason), ``classes`` (background included), ``store`` and ``seconds``.
+
+    Raises:
+        InputError: settings that cannot be, an ``out`` that holds something else, or no volume
+            that can be labelled.
+    """
+    began = time.perf_counter()
+    store = Store(recipe.store)
+    _check(recipe, store)
+    begin(recipe.out, replace(recipe, workers=1))  # their number changes nothing that is written
+    for name in ("volumes", "records"):
+        (recipe.out / name).mkdir(parents=True, exist_ok=True)
+        for left in (recipe.out / name).glob(".tmp.*"):  # of a run that was killed
+            left.unlink(missing_ok=True)
+    volumes = _volumes(recipe, store)
+    due = [volume for volume in volumes if not _done(recipe, volume)]
+    rejected: dict[str, str] = {}
+    ways: list[str] = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        counter = bar.add_task("labelling", total=len(due))
+        for volume, (way, reason) in each(partial(_label, recipe), due, recipe.workers):
+            bar.advance(counter)
+            if reason is None:
+                ways.append(way)
+            else:
+                rejected[volume.id] = reason
+    kept = [volume.id for volume in volumes if volume.id not in rejected]
+    if not kept:
+        raise InputError(
+            f"{recipe.store} holds no volume that can be labelled; the first: "
+            f"{next(iter(rejected.values()), 'all are held out')}"
+        )
+    write_json(recipe.out / "index.json", _index(recipe, store, kept))
+    return {
+        "store": str(recipe.out),
+        "volumes": len(kept),
+        "labelled": len(ways),
+        "unchanged": len(volumes) - len(due),
+        "linked": ways.count("linked"),
+        "copied": ways.count("copied"),
+        "rejected": dict(sorted(rejected.items())),
+        "classes": recipe.classes + 1,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+
+
+def _check(recipe: Autolabel, store: Store) -> None:
+    if recipe.workers < 1:
+        raise InputError(f"{recipe.workers} workers cannot work; use 1 or more.")
+    if not 2 <= recipe.classes <= 20 or not 0 <= recipe.smoothing < np.inf:
+        raise InputError(
+            f"{recipe.classes} classes with smoothing {recipe.smoothing} are impossible; use 2 to "
+            "20 classes and a smoothing of 0 or more."
+        )
+    if not 0 <= recipe.channel < store.channels:
+        raise InputError(
+            f"channel {recipe.channel} is not in {recipe.store}; use 0 to {store.channels - 1}."
+        )
+    used = recipe.out.is_dir() and any(recipe.out.iterdir())
+    if used and not (recipe.out / "recipe.json").is_file():
+        raise InputError(f"{recipe.out} holds other files; give a new or an empty folder.")
+
+
+def _volumes(recipe: Autolabel, store: Store) -> list[Volume]:
+    path = store.folder / "split.json"
+    held = set(Split.load(path).test) if recipe.hold_out and path.is_file() else set()
+    return [volume for volume in store if volume.id not in held]
+
+
+def _state(recipe: Autolabel, volume: Volume) -> list[int]:
+    """Of the image when it was labelled: size and time of its file."""
+    seen = _image(recipe.store, volume.id).stat()
+    return [seen.st_size, seen.st_mtime_ns]
+
+
+def _done(recipe: Autolabel, volume: Volume) -> bool:
+    record = recipe.out / "records" / f"{volume.id}.json"
+    return record.is_file() and read_json(record)["state"] == _state(recipe, volume)
+
+
+def _image(store: Path, name: str) -> Path:
+    return store / "volumes" / f"{name}.image.b2nd"
+
+
+def _label(recipe: Autolabel, volume: Volume) -> tuple[str, str | None]:
+    """Label one volume and bring its image over: how, and why not (the record comes last)."""
+    state = _state(recipe, volume)
+    image = volume.read((slice(None),) * volume.spatial_dims).astype(np.float32)
+    try:
+        label = tissues(
+            image[recipe.channel],
+            foreground(image),
+            classes=recipe.classes,
+            smoothing=recipe.smoothing,
+            spacing=volume.spacing,
+        )
+    except InputError as error:
+        return "", f"{volume.id} in {recipe.store}: {error}"
+    way = _bring(_image(recipe.store, volume.id), _image(recipe.out, volume.id))
+    path = recipe.out / "volumes" / f"{volume.id}.label.b2nd"
+    temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
+    write_array(temporary, label)
+    os.replace(temporary, path)
+    told = {
+        "state": state,
+        "label_sha256": hashlib.sha256(label.tobytes()).hexdigest(),
+        "classes": np.unique(label).tolist(),
+    }
+    write_json(recipe.out / "records" / f"{volume.id}.json", told)
+    return way, None
+
+
+def _bring(source: Path, target: Path) -> str:
+    """A store never writes into a file it has, so that one file can serve two stores."""
+    temporary = target.with_name(f".tmp.{os.getpid()}.{target.name}")
+    try:
+        os.link(source.resolve(), temporary)
+        way = "linked"
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, temporary)
+        way = "copied"
+    os.replace(temporary, target)
+    temporary.unlink(missing_ok=True)  # replacing a link by a link to the same file does nothing
+    return way
+
+
+def _index(recipe: Autolabel, store: Store, kept: list[str]) -> dict[str, Any]:
+    """The store's own index with other labels."""
+    volumes = []
+    for volume in store.of(kept):
+        told = read_json(recipe.out / "records" / f"{volume.id}.json")
+        changed = {
+            "labelled": True,
+            "label_source": "scanprior autolabel",
+            "label_sha256": told["label_sha256"],
+            "statistics": volume.record.get("statistics", {}) | {"classes": told["classes"]},
+        }
+        volumes.append(volume.record | changed)
+    settings = {name: getattr(recipe, name) for name in ("classes", "channel", "smoothing")}
+    labels = [(v["id"], v["label_sha256"]) for v in volumes]
+    described = json.dumps([store.digest, settings, labels])
+    return store.header | {
+        "classes": recipe.classes + 1,
+        "autolabel": settings | {"store": str(recipe.store.resolve()), "digest": store.digest},
+        "digest": hashlib.sha256(described.encode()).hexdigest(),
+        "volumes": volumes,
+    }
