@@ -1,7 +1,5 @@
-"""A report folder: ``report.md`` with a table, and the figures it shows, as PNG."""
+"""Pictures of cases and views, without pyplot, and how every figure here is made and saved."""
 
-import json
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -24,113 +22,24 @@ _PLANES = ("axial", "coronal", "sagittal")
 _TILES = 8
 
 
-def write_report(
-    folder: Path,
-    *,
-    title: str,
-    table: Sequence[Mapping[str, Any]],
-    curves: Mapping[str, Path],
-    overlays: Sequence[Mapping[str, Any]],
-    views: Mapping[str, np.ndarray],
-) -> None:
-    """Write ``folder/report.md`` and its figures; a part that is empty is left out.
-
-    Args:
-        table: rows, all with the first one's keys.
-        curves: a run's name to its ``metrics.jsonl``.
-        overlays: ``case`` (its name), ``image (*s)``, ``label (*s)`` and ``predictions`` (name to
-            label map ``(*s)``); axes (superior, anterior, right) or (height, width). ``spacing``
-            (mm per array axis) may be given.
-        views: a pretext task's name to what it showed the encoder, ``(tiles, *s)``.
-
-    Raises:
-        InputError: a ``metrics.jsonl`` cannot be read, or a label map does not fit its image.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    text = [f"# {title}", ""]
-    if table:
-        text += [*_markdown(table), ""]
-    if curves:
-        _save(_curves({name: _rows(path) for name, path in curves.items()}), folder / "curves.png")
-        text += ["## Learning curves", "", "![Loss and validation Dice by step](curves.png)", ""]
-    for overlay in overlays:
-        file = f"case_{_plain(overlay['case'])}.png"
-        _save(_overlay(overlay), folder / file)
-        text += [
-            f"## Case {overlay['case']}",
-            "",
-            f"![Label and predictions of {overlay['case']}]({file})",
-            "",
-            "Filled: the label. Lines: the prediction. The views meet in the label's middle.",
-            "",
-        ]
-    for name, tiles in views.items():
-        file = f"views_{_plain(name)}.png"
-        _save(_views(tiles), folder / file)
-        text += [f"## What {name} showed the encoder", "", f"![Views of {name}]({file})", ""]
-        text += ["A column a view; of a volume, the three planes through its middle.", ""]
-    temporary = folder / f".report.md.{os.getpid()}"
-    temporary.write_text("\n".join(text), encoding="utf-8")
-    os.replace(temporary, folder / "report.md")
-
-
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """``name`` as a part of a file's name."""
     return re.sub(r"[^\w.-]+", "_", name)
 
 
-def _markdown(table: Sequence[Mapping[str, Any]]) -> list[str]:
-    heads = list(table[0])
-    rows = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in table)]
-    return ["| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |" for cells in rows]
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); give a run's metrics.jsonl.") from error
-
-
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write the PNG whole or not at all."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
     FigureCanvasAgg(figure).print_png(str(temporary))
     os.replace(temporary, path)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure of its own: pyplot, which keeps figures globally, is never imported."""
     return Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
 
 
-def _curves(runs: Mapping[str, list[dict[str, Any]]]) -> Figure:
-    """Loss, and validation Dice, by step, a line a run."""
-    panels = {"training loss": "loss", "validation Dice": "validation_dice"}
-    shown = {
-        heading: key
-        for heading, key in panels.items()
-        if any(row.get(key) is not None for rows in runs.values() for row in rows)
-    } or panels  # runs without a row yet: empty axes
-    figure = _figure(4.6 * max(1, len(shown)), 3.4)
-    for i, (heading, key) in enumerate(shown.items()):
-        axes = figure.add_subplot(1, len(shown), i + 1)
-        for k, (name, rows) in enumerate(runs.items()):
-            # A loss that was not finite is null in the log, and a gap in the line.
-            known = [row for row in rows if key in row]
-            steps = [row["step"] for row in known]
-            values = [math.nan if row[key] is None else row[key] for row in known]
-            marker = "o" if len(known) < 25 else ""
-            axes.plot(steps, values, color=RUNS[k % len(RUNS)], marker=marker, ms=4, label=name)
-        axes.set_title(heading, loc="left", fontsize=11)
-        axes.set_xlabel("step")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#dddddd", linewidth=0.7)
-        axes.set_axisbelow(True)
-        if i == 0:
-            axes.legend(frameon=False)
-    return figure
-
-
-def _overlay(overlay: Mapping[str, Any]) -> Figure:
+def overlay_figure(overlay: Mapping[str, Any]) -> Figure:
     """A row a prediction, a column a plane; planes cross in the middle of the label."""
     image, label = overlay["image"], overlay["label"]
     predictions: Mapping[str, np.ndarray] = overlay["predictions"]
@@ -150,7 +59,7 @@ def _overlay(overlay: Mapping[str, Any]) -> Figure:
     ratios = [_extent(image.shape, spacing, axis) for axis in planes]
     widths = [width / height for width, height in ratios]
     rows = max(1, len(predictions))
-    figure = _figure(2.9 * sum(widths) + 0.6, 2.9 * rows + 0.6)
+    figure = new_figure(2.9 * sum(widths) + 0.6, 2.9 * rows + 0.6)
     grid = figure.add_gridspec(rows, len(planes), width_ratios=widths)
     for r, (name, found) in enumerate(predictions.items() or [("label", np.zeros_like(label))]):
         for c, axis in enumerate(planes):
@@ -192,11 +101,11 @@ def _draw(
     _bare(axes)
 
 
-def _views(tiles: np.ndarray) -> Figure:
+def views_figure(tiles: np.ndarray) -> Figure:
     """A column a tile, up to eight; a volume's three middle planes one below the other."""
     tiles = np.asarray(tiles, dtype=np.float32)[:_TILES]
     planes = _planes(len(tiles.shape) - 1)
-    figure = _figure(1.3 * len(tiles) + 0.4, 1.35 * len(planes) + 0.1)
+    figure = new_figure(1.3 * len(tiles) + 0.4, 1.35 * len(planes) + 0.1)
     where = [side // 2 for side in tiles.shape[1:]]
     for c, tile in enumerate(tiles):
         low, high = np.percentile(tile, (1, 99))

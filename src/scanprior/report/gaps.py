@@ -1,0 +1,110 @@
+"""What a study lacks, in sentences: nothing is averaged over a gap without a word."""
+
+from collections.abc import Iterable, Sequence
+
+from scanprior.report.results import Cell, Results, Row, align
+
+_NAMED = 5
+"""Cases named in a sentence; the others are counted."""
+
+
+def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
+    """A sentence a gap; none for a complete, balanced study with one budget.
+
+    Args:
+        curves: of :func:`scanprior.report.training.convergence_table`.
+    """
+    said = _failed(results)
+    cells = results.cells()
+    for start in results.starts:
+        absent = [labels for labels in results.labels if (start, labels) not in cells]
+        if absent:
+            said.append(f"{start} has no test scores at {_listed(absent)} labels.")
+        for labels in results.labels:
+            if cell := cells.get((start, labels)):
+                said += _cell(f"{start} at {labels} labels", cell, results)
+    if results.pooled:
+        said.append(
+            "No case was tested by two seeds, as in cross-validation: the seeds' predictions are "
+            "scored as one set, and the intervals hold no variation between seeds."
+        )
+    elif len(results.seeds) == 1:
+        said.append("There is one seed: the intervals hold no variation between seeds.")
+    if "scratch" not in results.starts:
+        said.append("There is no scratch: nothing can be compared.")
+    return said + _budgets(results) + _steps(results, curves)
+
+
+def _failed(results: Results) -> list[str]:
+    if results.costs is None:
+        return []
+    failed = results.costs[results.costs["status"] != "done"]
+    return [
+        f"{row['start']} at {row['labels']} labels, seed {row['seed']}: {row['status']}"
+        + (f" ({row['reason']})." if row["reason"] else ".")
+        for row in failed.to_dict("records")
+    ]
+
+
+def _cell(name: str, cell: Cell, results: Results) -> list[str]:
+    said: list[str] = []
+    absent = [seed for seed in results.seeds if seed not in cell.seeds]
+    if absent:
+        said.append(
+            f"{name} lacks seed {_listed(absent)}: its row is over {_listed(cell.seeds)}, and it "
+            "is compared with other starts in those seeds only."
+        )
+    found = align([cell])
+    if found is None:
+        return [*said, f"{name} has no case with a score in every seed: it has no row."]
+    dropped = [case for case in cell.cases if case not in set(found.cases)]
+    if dropped:
+        more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
+        said.append(
+            f"{name} has no complete score of {len(dropped)} of {len(cell.cases)} cases "
+            f"({_listed(dropped[:_NAMED])}{more}): its row and its comparisons leave them out."
+        )
+    return said
+
+
+def _budgets(results: Results) -> list[str]:
+    said: list[str] = []
+    fair = results.test[results.test["start"] != "scratch-long"]
+    for labels in results.labels:
+        at = fair[fair["labels"] == labels]
+        budgets = sorted({int(step) for step in at["step"]})
+        if len(budgets) > 1:
+            said.append(
+                f"At {labels} labels the starts were not fine-tuned for the same number of steps "
+                f"({_listed(budgets)}): part of a difference may be that."
+            )
+    return said
+
+
+def _steps(results: Results, curves: Sequence[Row]) -> list[str]:
+    """Points that a seed lacks are left out of the convergence curves."""
+    there = {(point["start"], point["labels"], point["step"]) for point in curves}
+    rows = results.validation[results.validation["metric"] == results.score]
+    if not len(rows):
+        return [f"There are no validation rows of {results.score}: no convergence curve."]
+    lacking: dict[tuple[str, int], set[int]] = {}
+    for start, labels, step in zip(rows["start"], rows["labels"], rows["step"], strict=True):
+        if (start, labels, step) not in there:
+            lacking.setdefault((str(start), int(labels)), set()).add(int(step))
+    said = [
+        f"{start} at {labels} labels: the validation score at step {_listed(sorted(steps))} is not "
+        "known for every seed and class, and left out of the convergence curve."
+        for (start, labels), steps in lacking.items()
+    ]
+    seeds = rows["seed"].nunique()
+    lines = {(point["start"], point["labels"]): point["seeds"] for point in curves}
+    return said + [
+        f"{start} at {labels} labels: the convergence curve is over {count} of {seeds} seeds."
+        for (start, labels), count in lines.items()
+        if count < seeds
+    ]
+
+
+def _listed(items: Iterable[object]) -> str:
+    words: Sequence[str] = [str(item) for item in items]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,142 @@
+"""A study's results: its rows, and its test scores as arrays of seeds x cases.
+
+A row a score: ``start, labels, seed, part, step, case, class, metric, value``. Of segmentation the
+metrics are dice, hd95 and nsd of a class; of classification truth, prediction and p0, p1, ...
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scanprior.statistics import Measure, kappa, mean_score
+
+Frame = Any
+"""A pandas frame or column, whose own annotations are unions that no checker can follow."""
+Row = dict[str, Any]
+"""A row of a report's table: a column's name to text, a number, or NaN."""
+BASELINES = ("scratch", "scratch-long")
+
+
+class Cell(NamedTuple):
+    """A start at a number of labels."""
+
+    seeds: list[int]
+    cases: list[str]
+    """Every test case of the study, whether this cell has it or not."""
+    values: np.ndarray
+    """``(seeds, cases, k)``, NaN where there is none; k as the score's measure wants it."""
+
+
+class Aligned(NamedTuple):
+    """What some cells have in common: nothing in it is NaN."""
+
+    seeds: list[int]
+    cases: list[str]
+    values: list[np.ndarray]
+    """``(seeds, cases, k)`` a cell."""
+
+
+Cells = Mapping[tuple[str, int], Cell]
+
+
+def align(cells: Sequence[Cell]) -> Aligned | None:
+    """The seeds that all ``cells`` have, and the cases that all have in each; None without any."""
+    seeds = sorted(set.intersection(*(set(cell.seeds) for cell in cells)))
+    if not seeds:
+        return None
+    parts = [cell.values[[cell.seeds.index(seed) for seed in seeds]] for cell in cells]
+    complete = ~np.any([np.isnan(part).any((0, 2)) for part in parts], axis=0)
+    if not complete.any():
+        return None
+    cases = [case for case, there in zip(cells[0].cases, complete, strict=True) if there]
+    return Aligned(seeds, cases, [part[:, complete] for part in parts])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The checked rows of one study."""
+
+    path: Path
+    score: str
+    """dice, nsd or kappa: what the study is about."""
+    test: Frame
+    validation: Frame
+    costs: Frame | None
+    """``cells.csv``, where there is one."""
+    pooled: bool
+    """No case was tested by two seeds (folds of a cross-validation): they were put together."""
+
+    @property
+    def starts(self) -> list[str]:
+        """Baselines first, then as they come in the file."""
+        found = [str(start) for start in self.test["start"].unique()]
+        return [s for s in BASELINES if s in found] + [s for s in found if s not in BASELINES]
+
+    @property
+    def labels(self) -> list[int]:
+        return sorted(int(n) for n in self.test["labels"].unique())
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted(int(seed) for seed in self.test["seed"].unique())
+
+    @property
+    def cases(self) -> list[str]:
+        return sorted(str(case) for case in self.test["case"].unique())
+
+    @property
+    def classes(self) -> list[str]:
+        """Of the score, numbers in their order and names as they come; none of kappa."""
+        if self.score == "kappa":
+            return []
+        rows = self.test[self.test["metric"] == self.score]
+        found = [str(name) for name in rows["class"].unique()]
+        return sorted(found, key=int) if all(name.isdecimal() for name in found) else found
+
+    @property
+    def measure(self) -> Measure:
+        return kappa if self.score == "kappa" else mean_score
+
+    def cells(self) -> Cells:
+        """The score; of segmentation a case's mean over classes, NaN where a class has none."""
+        if self.score == "kappa":
+            return self._arrays(self.test, "metric", ["truth", "prediction"])
+        return self.averaged(self.score, self.classes)
+
+    def averaged(self, metric: str, classes: Sequence[str]) -> Cells:
+        """``metric``, a case's mean over ``classes``."""
+        rows = self.test[self.test["metric"] == metric]
+        found = self._arrays(rows, "class", classes)
+        return {
+            key: cell._replace(values=cell.values.mean(-1, keepdims=True))
+            for key, cell in found.items()
+        }
+
+    def probabilities(self) -> Cells:
+        """p0, p1, ... of each case, of classification; nothing where none were written."""
+        metrics = [str(name) for name in self.test["metric"].unique()]
+        grades = [int(n[1:]) for n in metrics if n.startswith("p") and n[1:].isdecimal()]
+        names = [f"p{k}" for k in range(max(grades, default=-1) + 1)]
+        return self._arrays(self.test, "metric", names)
+
+    def _arrays(self, rows: Frame, inner: str, names: Sequence[str]) -> Cells:
+        """A cell's values for each of ``names``, which the column ``inner`` holds."""
+        rows = rows[rows[inner].isin(names)]
+        if not len(rows):
+            return {}
+        wide = rows.pivot(index=["start", "labels", "seed"], columns=["case", inner])["value"]
+        cases = self.cases
+        wide = wide.reindex(columns=pd.MultiIndex.from_product([cases, names]))
+        values = wide.to_numpy(float).reshape(len(wide), len(cases), len(names))
+        found: dict[tuple[str, int], list[int]] = {}
+        for row, (start, labels, _) in enumerate(wide.index):
+            if not np.isnan(values[row]).all():
+                found.setdefault((str(start), int(labels)), []).append(row)
+        return {
+            key: Cell([int(wide.index[row][2]) for row in at], cases, values[at])
+            for key, at in found.items()
+        }

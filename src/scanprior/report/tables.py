@@ -1,0 +1,184 @@
+"""The tables of a study's test scores: final scores, comparisons, labels saved."""
+
+import numpy as np
+
+from scanprior.metrics.grading import accuracy, macro_auc
+from scanprior.report.results import BASELINES, Aligned, Cells, Results, Row, align
+from scanprior.statistics import (
+    Measure,
+    by_seed,
+    effect_size,
+    holm,
+    interval,
+    labels_needed,
+    paired,
+    permutation_p,
+    replicates,
+)
+
+SIGNIFICANT = 0.05
+"""Of p after Holm's correction."""
+
+
+def score_table(results: Results, seed: int) -> list[Row]:
+    """The paper's Table 1: a row a number of labels and start, a column a class and their mean.
+
+    Every column is over the cases that have it in all of the row's seeds.
+    """
+    cells, columns = results.cells(), _columns(results)
+    probabilities = results.probabilities() if results.score == "kappa" else {}
+    ends = results.test.groupby(["start", "labels"])["step"].max()
+    table: list[Row] = []
+    for labels in results.labels:
+        for start in results.starts:
+            cell = cells.get((start, labels))
+            found = align([cell]) if cell else None
+            if found is None:
+                continue
+            row = {
+                "labels": labels,
+                "start": start,
+                "steps": int(ends[(start, labels)]),
+                "seeds": len(found.seeds),
+                "cases": len(found.cases),
+            }
+            row |= {name: _mean(of, (start, labels)) for name, of in columns.items()}
+            low, high = interval(replicates(results.measure, found.values[0], seed))
+            score = float(by_seed(results.measure, found.values[0]).mean())
+            row |= {results.score: score, "low": low, "high": high}
+            if results.score == "kappa":
+                row |= _graded(probabilities, (start, labels), found)
+            table.append(row)
+    return table
+
+
+def _columns(results: Results) -> dict[str, Cells]:
+    """The score of each class (``dice ET``), and the other scores."""
+    if results.score == "kappa":
+        return {}
+    classes, score = results.classes, results.score
+    columns = {f"{score} {name}": results.averaged(score, [name]) for name in classes}
+    there = set(results.test["metric"])
+    others = [m for m in ("dice", "hd95", "nsd") if m in there and m != score]
+    return columns | {m: results.averaged(m, classes) for m in others}
+
+
+def _mean(cells: Cells, key: tuple[str, int]) -> float:
+    found = align([cells[key]]) if key in cells else None
+    return float(found.values[0].mean()) if found else float("nan")
+
+
+def _graded(probabilities: Cells, key: tuple[str, int], found: Aligned) -> dict[str, float]:
+    """Accuracy, and AUC where there are probabilities of every case, averaged over seeds."""
+    truth, said = found.values[0][..., 0], found.values[0][..., 1]
+    row = {"accuracy": float(np.mean([accuracy(t, s) for t, s in zip(truth, said, strict=True)]))}
+    cell = probabilities.get(key)
+    if cell is None or not set(found.seeds) <= set(cell.seeds):
+        return row | {"auc": float("nan")}
+    wanted = [cell.cases.index(case) for case in found.cases]
+    values = cell.values[[cell.seeds.index(s) for s in found.seeds]][:, wanted]
+    if np.isnan(values).any() or truth.max() >= values.shape[-1]:
+        return row | {"auc": float("nan")}
+    areas = [macro_auc(t.astype(int), p) for t, p in zip(truth, values, strict=True)]
+    return row | {"auc": float(np.mean(areas))}
+
+
+def comparison_table(results: Results, seed: int) -> list[Row]:
+    """Every start against scratch, and against scratch-long, case by case in the seeds of both.
+
+    Holm's correction is over all rows.
+    """
+    cells, table = results.cells(), list[Row]()
+    for against in BASELINES:
+        for labels in results.labels:
+            for start in results.starts:
+                pair = [cells.get((name, labels)) for name in (start, against)]
+                known = [cell for cell in pair if cell]
+                if start in (against, "scratch") or len(known) < 2:
+                    continue
+                row = {"labels": labels, "start": start, "against": against}
+                table.append(row | _compared(align(known), results.measure, seed))
+    corrected = holm(np.array([row["p"] for row in table], dtype=float))
+    return [
+        row | {"p_holm": p, "verdict": _verdict(row, p)}
+        for row, p in zip(table, corrected.tolist(), strict=True)
+    ]
+
+
+def _compared(found: Aligned | None, measure: Measure, seed: int) -> Row:
+    """Of two cells; all NaN where they have no seed and case in common."""
+    row: Row = dict.fromkeys(("difference", "low", "high", "p", "p_holm", "d_z"), np.nan)
+    if found is None:
+        return row | {"cases": 0, "seeds": 0, "seeds_better": 0}
+    difference, both = paired(measure), np.concatenate(found.values, axis=-1)
+    per_seed = by_seed(difference, both)
+    low, high = interval(replicates(difference, both, seed))
+    return row | {
+        "difference": float(per_seed.mean()),
+        "low": low,
+        "high": high,
+        "p": permutation_p(measure, found.values[0], found.values[1], seed),
+        "d_z": effect_size(difference, both),
+        "cases": len(found.cases),
+        "seeds": len(found.seeds),
+        "seeds_better": int((per_seed > 0).sum()),
+    }
+
+
+def _verdict(row: Row, p: float) -> str:
+    """A difference is shown where the test and the interval, which also asks of seeds, agree."""
+    if np.isnan(p):
+        return "cannot be said"
+    if p >= SIGNIFICANT:
+        return "no difference shown"
+    word = "better" if row["difference"] > 0 else "worse"
+    return word if row["low"] > 0 or row["high"] < 0 else f"{word} in these seeds only"
+
+
+def labels_table(results: Results, seed: int) -> list[Row]:
+    """How many labels scratch needs for what each start reaches, in the seeds and cases of all."""
+    cells, measure = results.cells(), results.measure
+    tried = [n for n in results.labels if ("scratch", n) in cells]
+    table: list[Row] = []
+    for labels in results.labels:
+        for start in results.starts:
+            cell = cells.get((start, labels))
+            if start == "scratch" or cell is None or not tried:
+                continue
+            row: Row = {"labels": labels, "start": start}
+            row |= dict.fromkeys(("scratch_needs", "needs_low", "needs_high", "saved"), np.nan)
+            found = align([*(cells["scratch", n] for n in tried), cell])
+            if len(tried) < 2 or found is None:
+                alone, apart = "scratch was run at one number of labels", "no common seed and case"
+                why = alone if len(tried) < 2 else apart
+                table.append(row | {"seeds": 0, "cases": 0, "verdict": f"cannot be said: {why}"})
+                continue
+            # The same seed: all replicates are of the same drawn cases and seeds.
+            drawn = np.stack([replicates(measure, v, seed) for v in found.values], axis=-1)
+            centre = np.array([by_seed(measure, v).mean() for v in found.values])
+            at = np.array(tried, dtype=float)
+            needed = float(labels_needed(at, centre[:-1], centre[-1]))
+            usable = drawn[~np.isnan(drawn).any(-1)]
+            low, high = float("nan"), float("nan")
+            if len(usable):
+                low, high = interval(labels_needed(at, usable[:, :-1], usable[:, -1]))
+            row |= _saved(labels, needed, low, high, tried)
+            table.append(row | {"seeds": len(found.seeds), "cases": len(found.cases)})
+    return table
+
+
+def _saved(labels: int, needed: float, low: float, high: float, tried: list[int]) -> Row:
+    """0 and infinity stand for fewer than the fewest and more than the most labels tried."""
+    if np.isnan(needed):
+        return {"verdict": "cannot be said: the score is undefined"}
+    ends = {"needs_low": low, "needs_high": high}
+    if needed == 0:
+        return ends | {"verdict": f"cannot be said: below scratch at {tried[0]} labels, the fewest"}
+    if np.isinf(needed):
+        return ends | {"verdict": f"cannot be said: above scratch at {tried[-1]} labels, the most"}
+    verdict = "saving not shown"
+    if low > labels:
+        verdict = "saves labels"
+    elif high < labels:
+        verdict = "costs labels"
+    return {"scratch_needs": needed, "saved": needed - labels, "verdict": verdict} | ends

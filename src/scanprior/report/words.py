@@ -1,0 +1,175 @@
+"""The report's sentences and how its numbers are written."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from scanprior.report.results import BASELINES, Results, Row
+from scanprior.report.tables import SIGNIFICANT
+from scanprior.statistics import PERMUTATIONS, RESAMPLES
+
+FINAL = (
+    "On the test cases, after the last step; the mean over seeds of the mean over cases (of kappa, "
+    "the mean over seeds of one kappa for all cases). Background is never scored."
+)
+LABELS = (
+    "Scratch needs: labels at which scratch's curve, made monotone and interpolated on log labels, "
+    "reaches the start's score, with 95 % of the bootstrap. Beyond scratch's curve nothing is "
+    "known (0 and inf in the CSV). A saving is shown where the whole interval lies above the "
+    "start's own labels; these intervals are not corrected for their number."
+)
+CONVERGENCE = "Validation score by fine-tuning step, mean over seeds; dotted: where scratch ends."
+STEPS = (
+    "The step at which the validation curve, linear between its points, first reaches the score "
+    "that scratch ends at, and its share of scratch's steps. A start without a step has not "
+    "reached it. Pretraining's steps are not counted here."
+)
+COSTS = "Mean minutes of a finished cell, as cells.csv says."
+
+_HEADS = {
+    "low": "95 % low",
+    "needs_low": "95 % low",
+    "needs_high": "95 % high",
+    "high": "95 % high",
+    "p_holm": "p (Holm)",
+    "d_z": "d_z",
+    "seeds_better": "seeds better",
+    "scratch_needs": "scratch needs",
+    "scratch_ends_at": "scratch ends at",
+    "reached_at_step": "reached at step",
+    "share_of_scratch": "share of scratch's steps",
+    "pretrain_minutes": "pretraining minutes",
+    "finetune_minutes": "fine-tuning minutes",
+}
+
+
+def head(column: str) -> str:
+    """A column's name as it is shown."""
+    return _HEADS.get(column, column)
+
+
+def cell(column: object, value: object) -> str:
+    """A value as it is shown: four digits of a score, two of what has a unit."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, (int, float, np.integer, np.floating)) or np.isnan(value):
+        return "not reached" if column == "reached_at_step" else "–"
+    if column in ("needs_low", "needs_high"):
+        return _labels(float(value))
+    if isinstance(value, (int, np.integer)):
+        return f"{value}"
+    if column in ("scratch_needs", "saved", "reached_at_step", "d_z", "share_of_scratch"):
+        return f"{value:.2f}"
+    if str(column).endswith("_minutes") or column == "hd95":
+        return f"{value:.2f}"
+    return f"{value:.4f}"
+
+
+def study(results: Results) -> str:
+    """What was studied."""
+    counts = ", ".join(str(n) for n in results.labels)
+    return (
+        f"{len(results.starts)} starts, {counts} labels, {len(results.seeds)} seeds, "
+        f"{len(results.cases)} test cases; the score is {_name(results.score)}."
+    )
+
+
+def _name(score: str) -> str:
+    return {"dice": "Dice", "nsd": "NSD", "kappa": "quadratic weighted kappa"}[score]
+
+
+def label_efficiency(results: Results) -> str:
+    return (
+        f"{_name(results.score)} by number of labels. Bars: 95 % intervals of the two-level "
+        f"bootstrap over cases and seeds ({RESAMPLES} draws)."
+    )
+
+
+def differences(table: Sequence[Row]) -> str:
+    """Of the forest plot."""
+    return f"Paired differences from {table[0]['against']}, with 95 % intervals."
+
+
+def tests(table: Sequence[Row], results: Results) -> str:
+    """How the comparisons were made, and what they cannot show."""
+    count = sum(not np.isnan(row["p"]) for row in table)
+    said = (
+        "Difference: start minus baseline in the same cases and seeds, with the 95 % interval of "
+        "the two-level bootstrap. p: paired permutation test, two-sided; a case is the unit, and "
+        f"its seeds change together (all permutations listed, or {PERMUTATIONS} drawn). Holm's "
+        f"correction is over all {count} comparisons. d_z: mean over standard deviation of the "
+        "differences over cases. The test asks about other cases of this kind for the networks "
+        "that were trained; the interval also asks about other seeds, so where they disagree, "
+        "believe the interval: a difference is called better or worse only where both show it."
+    )
+    if results.score == "kappa":
+        said += " Of kappa the units of d_z are the jackknife's pseudo-values."
+    fewest = min((row["cases"] for row in table if row["cases"]), default=0)
+    least = 2.0 ** (1 - fewest)  # the p of the most extreme of all permutations
+    if fewest and least * count >= SIGNIFICANT:
+        said += (
+            f" With {fewest} cases no p can be below {least:.3g}: too few for so many comparisons "
+            "to show anything."
+        )
+    return said
+
+
+def findings(compared: Sequence[Row], saved: Sequence[Row], steps: Sequence[Row]) -> list[str]:
+    """The report's claims, a sentence each; also where there are none."""
+    own = [row for row in compared if row["against"] == "scratch" and _pretrained(row)]
+    said = [sentence for _, rows in _by_labels(own) for sentence in _differences(rows)]
+    shown = [row for row in saved if row["verdict"] == "saves labels"]
+    said += [
+        f"{row['start']} at {row['labels']} labels scores what scratch needs "
+        f"{row['scratch_needs']:.1f} labels for ({_labels(row['needs_low'])} to "
+        f"{_labels(row['needs_high'])})."
+        for row in shown
+    ]
+    if saved and not shown:
+        said.append("No start is shown to save labels within scratch's curve.")
+    said += [_first(labels, rows) for labels, rows in _by_labels(filter(_pretrained, steps))]
+    return said or ["Nothing can be said: there is no start to compare with scratch."]
+
+
+def _pretrained(row: Row) -> bool:
+    return row["start"] not in BASELINES
+
+
+def _by_labels(rows: Iterable[Row]) -> list[tuple[int, list[Row]]]:
+    return [(n, list(part)) for n, part in groupby(rows, key=lambda row: row["labels"])]
+
+
+def _differences(rows: Sequence[Row]) -> list[str]:
+    known = [row for row in rows if not np.isnan(row["p_holm"])]
+    if not known:
+        return []
+    labels, best = known[0]["labels"], max(known, key=lambda row: row["difference"])
+    sure = [row for row in known if row["verdict"] == "better"]
+    said = [
+        f"At {labels} labels {len(sure)} of {len(known)} starts are better than scratch (p after "
+        f"Holm below {SIGNIFICANT} and interval above 0); the largest difference is "
+        f"{best['start']}'s, {best['difference']:+.4f} ({best['low']:+.4f} to {best['high']:+.4f})."
+    ]
+    worse = [row["start"] for row in known if row["verdict"] == "worse"]
+    if worse:
+        said.append(f"At {labels} labels worse than scratch: {', '.join(worse)}.")
+    return said
+
+
+def _first(labels: int, rows: Sequence[Row]) -> str:
+    reached = [row for row in rows if not np.isnan(row["reached_at_step"])]
+    if not reached:
+        return f"At {labels} labels no start reaches scratch's final validation score."
+    first = min(reached, key=lambda row: row["reached_at_step"])
+    return (
+        f"At {labels} labels {first['start']} is the first at scratch's final validation score, "
+        f"after {first['share_of_scratch']:.0%} of scratch's steps."
+    )
+
+
+def _labels(count: float) -> str:
+    """0 and infinity are beyond scratch's curve."""
+    if np.isinf(count):
+        return "more than the most tried"
+    return f"{count:.1f}" if count else "fewer than the fewest tried"

@@ -1,0 +1,244 @@
+"""How sure a study may be: intervals over cases and seeds, paired tests, labels saved.
+
+Every score here is a :data:`Measure`, a function of weighted cases, so that one mechanism serves a
+mean of per-case Dice and a set-level kappa alike: a bootstrap draw is a weight a case, and a
+permutation is a weight for each of the two predictions of a case. Pure arrays, no files.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""``values (seeds, cases, k)`` and ``weights (draws, cases)`` to scores ``(draws, seeds)``."""
+
+LEVEL = 0.95
+"""Of every interval."""
+RESAMPLES = 2000
+"""Bootstrap draws an interval."""
+PERMUTATIONS = 9999
+"""Random permutations a test, where there are more than so many to list."""
+
+
+def mean_score(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weighted mean over cases; ``values (seeds, cases, 1)`` holds a score a case."""
+    return weights @ values[..., 0].T / weights.sum(1, keepdims=True)
+
+
+def kappa(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Quadratic weighted kappa; ``values (seeds, cases, 2)`` holds truth and prediction.
+
+    Cohen (1968): 1 - sum(w O) / sum(w E) with w = (i - j)^2. Both sums are then moments (Fleiss and
+    Cohen 1973): the mean of (t - p)^2, and the same with t and p independent, E t^2 + E p^2 -
+    2 E t E p. NaN where that is 0: one grade only, and nothing to agree on beyond chance.
+    """
+    truth, found = values[..., 0], values[..., 1]
+    share = weights / weights.sum(1, keepdims=True)
+
+    def mean(moment: np.ndarray) -> np.ndarray:
+        return share @ moment.T
+
+    wrong = mean((truth - found) ** 2)
+    chance = mean(truth**2) + mean(found**2) - 2 * mean(truth) * mean(found)
+    return 1 - np.divide(wrong, chance, out=np.full_like(wrong, np.nan), where=chance > 1e-9)
+
+
+def paired(measure: Measure) -> Measure:
+    """The difference of two arms; their values lie one behind the other, ``(seeds, cases, 2k)``."""
+
+    def difference(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        first, second = np.split(values, 2, axis=-1)
+        return measure(first, weights) - measure(second, weights)
+
+    return difference
+
+
+def by_seed(measure: Measure, values: np.ndarray) -> np.ndarray:
+    """The score of each seed, ``(seeds,)``, with every case once."""
+    return measure(values, np.ones((1, values.shape[1])))[0]
+
+
+def pseudo_values(measure: Measure, values: np.ndarray) -> np.ndarray:
+    """What each case adds to the score, ``(seeds, cases)``: n theta - (n - 1) theta_without_it.
+
+    The jackknife's pseudo-values (Tukey 1958; Miller 1974). Of a mean they are the values
+    themselves; of kappa they make a case a unit of which variances and effect sizes can be taken.
+    """
+    cases = values.shape[1]
+    without = measure(values, 1.0 - np.eye(cases)).T
+    return cases * by_seed(measure, values)[:, None] - (cases - 1) * without
+
+
+class Spread(NamedTuple):
+    """The variance of the overall score: of cases, of seeds, and of what is in both."""
+
+    cases: float
+    seeds: float
+    both: float
+
+
+def spread(measure: Measure, values: np.ndarray) -> Spread:
+    """Two-way analysis of variance, cases crossed with seeds, one value a cell.
+
+    Mean squares over (seeds x cases), Searle, Casella and McCulloch (1992), ch. 4: the variance of
+    the overall mean is MS_cases + MS_seeds - MS_residual, since the residual is in both. It needs
+    two cases at least.
+    """
+    unit = pseudo_values(measure, values)
+    seeds, cases = unit.shape
+    of_cases = float(unit.mean(0).var(ddof=1)) / cases
+    if seeds == 1:
+        return Spread(of_cases, 0.0, 0.0)
+    of_seeds = float(unit.mean(1).var(ddof=1)) / seeds
+    rest = unit - unit.mean(0) - unit.mean(1, keepdims=True) + unit.mean()
+    of_both = float((rest**2).sum()) / ((seeds - 1) * (cases - 1)) / (seeds * cases)
+    return Spread(of_cases, of_seeds, of_both)
+
+
+def replicates(
+    measure: Measure, values: np.ndarray, seed: int, draws: int = RESAMPLES
+) -> np.ndarray:
+    """``(draws,)`` scores of the two-level bootstrap: cases and seeds both vary.
+
+    Cases are drawn anew with all their seeds, n - 1 of n, which makes the variance unbiased
+    (McCarthy and Snowden 1985). Seeds are too few to be drawn: their deviations are weighted with
+    normal numbers (Wu 1986, the wild bootstrap), which has the same variance without its gaps. Both
+    deviations are added. Drawing cases and seeds at once (Owen 2007, the pigeonhole bootstrap)
+    counts three times what belongs to a case in a seed, adding counts it twice; the seeds' share is
+    therefore reduced by it (:func:`spread`). Either is stretched by t / z of its n - 1 degrees of
+    freedom (Hesterberg 2015), for with three seeds a plain percentile interval is far too short.
+    The same ``seed``, seeds and cases give the same draws, so replicates of several arms belong
+    together.
+
+    NaN throughout with one case, which says nothing about its spread.
+    """
+    seeds, cases = values.shape[:2]
+    if cases < 2:
+        return np.full(draws, np.nan)
+    rng = np.random.default_rng(seed)
+    scores = by_seed(measure, values)
+    centre = scores.mean()
+    counts = rng.multinomial(cases - 1, np.full(cases, 1 / cases), size=draws).astype(float)
+    moved = _stretch(cases) * (measure(values, counts).mean(1) - centre)
+    known = spread(measure, values)
+    if known.seeds > known.both:
+        share = np.sqrt((1 - known.both / known.seeds) / (seeds * (seeds - 1)))
+        moved += _stretch(seeds) * share * (rng.standard_normal((draws, seeds)) @ (scores - centre))
+    return centre + moved
+
+
+def _stretch(units: int) -> float:
+    tail = (1 + LEVEL) / 2
+    return float(stats.t.ppf(tail, units - 1) / stats.norm.ppf(tail))
+
+
+def interval(drawn: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of replicates; NaN where more than half of them are undefined.
+
+    Replicates may be infinite, hence a quantile that does not interpolate.
+    """
+    known = drawn[~np.isnan(drawn)]
+    if 2 * known.size < drawn.size:
+        return float("nan"), float("nan")
+    ends = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
+    return float(ends[0]), float(ends[1])
+
+
+def permutation_p(measure: Measure, first: np.ndarray, second: np.ndarray, seed: int) -> float:
+    """The two-sided p of the paired permutation test: in each case the two arms may change names.
+
+    Of a mean this is the sign-flip test (Fisher 1935; Good 2005, ch. 3). A case's seeds change
+    together, for the case is the unit. All 2^n assignments are listed where they are no more than
+    :data:`PERMUTATIONS`; else as many random ones are drawn and p = (hits + 1) / (draws + 1)
+    (Phipson and Smyth 2010), which is never 0.
+
+    Args:
+        first, second: ``(seeds, cases, k)``, the same seeds and cases in the same order.
+    """
+    cases = first.shape[1]
+    listed = 2**cases <= PERMUTATIONS
+    if listed:
+        swap = (np.arange(2**cases)[:, None] >> np.arange(cases)) & 1
+    else:
+        swap = np.random.default_rng(seed).integers(0, 2, (PERMUTATIONS, cases))
+    both = np.concatenate([first, second], axis=1)
+    kept = np.concatenate([1 - swap, swap], axis=1).astype(float)
+    null = (measure(both, kept) - measure(both, 1 - kept)).mean(1)
+    seen = (by_seed(measure, first) - by_seed(measure, second)).mean()
+    if np.isnan(seen):
+        return float("nan")
+    # Rounding must not decide whether a permutation is as extreme as what was seen.
+    hits = int((np.abs(null) >= np.abs(seen) - 1e-9).sum())
+    return hits / len(null) if listed else (hits + 1) / (len(null) + 1)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's step-down correction (1979): the i-th smallest of m times m - i + 1, never falling.
+
+    NaN, a test that could not be made, is not counted among the m.
+    """
+    corrected = np.full(len(p), np.nan)
+    order = np.argsort(p)[: int((~np.isnan(p)).sum())]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
+    return corrected
+
+
+def effect_size(measure: Measure, values: np.ndarray) -> float:
+    """Cohen's d_z (1988, section 2.3.5) of a paired measure: mean / standard deviation over cases.
+
+    Seeds are averaged first. Of kappa the units are pseudo-values. NaN where no case differs.
+    """
+    if values.shape[1] < 2:
+        return float("nan")
+    unit = pseudo_values(measure, values).mean(0)
+    deviation = unit.std(ddof=1)
+    return float(unit.mean() / deviation) if deviation > 1e-12 else float("nan")
+
+
+def rising(scores: np.ndarray) -> np.ndarray:
+    """The nearest never-falling curve, ``(..., n)`` to ``(..., n)``: isotonic regression.
+
+    By the max-min formula (Robertson, Wright and Dykstra 1988, theorem 1.4.4), which takes many
+    curves at once.
+    """
+    points = range(scores.shape[-1])
+
+    def lowest(start: int, at: int) -> np.ndarray:
+        means = [scores[..., start : end + 1].mean(-1) for end in points if end >= at]
+        return np.asarray(np.min(means, axis=0))
+
+    fitted = [np.max([lowest(start, at) for start in range(at + 1)], axis=0) for at in points]
+    return np.stack(fitted, axis=-1)
+
+
+def labels_needed(labels: np.ndarray, scores: np.ndarray, wanted: np.ndarray | float) -> np.ndarray:
+    """How many labels bring ``wanted (...)`` on the curve ``scores (..., n)`` over ``labels (n)``.
+
+    Linear in log labels between points of :func:`rising`; where the curve is flat, the fewest.
+    Outside the curve nothing is known: 0 where even the fewest labels score more, infinity where
+    the most score less.
+    """
+    curve, wanted = rising(scores), np.asarray(wanted)
+    enough = curve >= wanted[..., None]
+    after = np.clip(enough.argmax(-1), 1, None)
+    low, high = (np.take_along_axis(curve, at[..., None], -1)[..., 0] for at in (after - 1, after))
+    logs = np.log(labels)
+    way = np.divide(wanted - low, high - low, out=np.zeros_like(low), where=high > low)
+    way = np.clip(way, 0, 1)  # outside the curve it would overflow
+    found = np.exp(logs[after - 1] + way * (logs[after] - logs[after - 1]))
+    found = np.where(curve[..., 0] > wanted, 0.0, found)
+    return np.where(enough.any(-1), found, np.inf)
+
+
+def first_reach(steps: np.ndarray, scores: np.ndarray, wanted: float) -> float:
+    """The first step at which a curve, linear between its points, is at ``wanted``; NaN: never."""
+    reached = np.flatnonzero(scores >= wanted)
+    if not reached.size:
+        return float("nan")
+    at = int(reached[0])
+    if at == 0:
+        return float(steps[0])
+    return float(np.interp(wanted, scores[at - 1 : at + 1], steps[at - 1 : at + 1]))

@@ -1,0 +1,455 @@
+"""A study's report: its numbers against plain NumPy, its gaps in words, its pages safe to open."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as Pillow
+
+from scanprior.cli import main
+from scanprior.contracts import InputError
+from scanprior.data.phantom import volume
+from scanprior.metrics.grading import macro_auc, quadratic_weighted_kappa
+from scanprior.report import Report, read_results, run_report, study_report, tables, training
+from scanprior.report.gaps import gaps
+
+COLUMNS = ["start", "labels", "seed", "part", "step", "case", "class", "metric", "value"]
+EFFECT = {"scratch": 0.0, "rotation": 0.1 * np.log10(2)}
+"""What a start adds to scratch's 0.5 + 0.1 log10(labels): rotation is worth twice the labels."""
+
+
+def segmentation(effect=EFFECT, labels=(5, 10, 20, 40), seeds=3, cases=12, classes=("1", "2")):
+    """Rows of a study with small noise; validation rows at steps 0, 50, 100."""
+    rng, rows = np.random.default_rng(0), []
+    of_cases = rng.normal(0, 0.05, cases)
+    for start, gain in effect.items():
+        for n in labels:
+            for seed in range(seeds):
+                level = 0.5 + 0.1 * np.log10(n) + gain + rng.normal(0, 0.0005)
+                for case in range(cases):
+                    for k, name in enumerate(classes):
+                        value = level + of_cases[case] + 0.1 * k + rng.normal(0, 0.004)
+                        test = [start, n, seed, "test", 100, f"case_{case:02}", name]
+                        rows += [[*test, "dice", value], [*test, "hd95", 10 * (1 - value)]]
+                for step in (0, 50, 100):
+                    value = step / 100 * level
+                    rows.append([start, n, seed, "validation", step, "mean", "", "dice", value])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def classification(starts=("scratch", "rpl"), labels=(10, 20), seeds=2, cases=30):
+    rng, rows = np.random.default_rng(1), []
+    truth = rng.integers(0, 5, cases)
+    for start in starts:
+        for n in labels:
+            for seed in range(seeds):
+                noise = 0.4 if start != "scratch" else 1.6
+                for case in range(cases):
+                    said = int(np.clip(np.rint(truth[case] + rng.normal(0, noise)), 0, 4))
+                    p = np.full(5, 0.1)
+                    p[said] = 0.6
+                    test = [start, n, seed, "test", 100, f"eye_{case}", ""]
+                    rows += [[*test, "truth", truth[case]], [*test, "prediction", said]]
+                    rows += [[*test, f"p{k}", p[k]] for k in range(5)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def written(rows, tmp_path, costs=None):
+    rows.to_csv(tmp_path / "results.csv", index=False)
+    if costs is not None:
+        costs.to_csv(tmp_path / "cells.csv", index=False)
+    return tmp_path / "results.csv"
+
+
+def said(results):
+    return gaps(results, training.convergence_table(results))
+
+
+def row(table, **wanted):
+    (found,) = [r for r in table if all(r[key] == value for key, value in wanted.items())]
+    return found
+
+
+def picked(rows, **wanted):
+    for column, value in wanted.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    rows = segmentation()
+    run_report(Report(results=written(rows, folder), out=folder / "out"))
+    return rows, folder
+
+
+def test_scores_are_plain_means(study):
+    rows, folder = study
+    table = pd.read_csv(folder / "out" / "scores.csv")
+    assert " ".join(table.columns) == (
+        "labels start steps seeds cases dice 1 dice 2 hd95 dice low high"
+    )
+    for found in table.to_dict("records"):
+        mine = picked(rows, start=found["start"], labels=found["labels"], part="test")
+        dice = mine[mine["metric"] == "dice"]
+        assert found["dice"] == pytest.approx(dice["value"].mean())
+        assert found["dice 2"] == pytest.approx(dice["value"][dice["class"] == "2"].mean())
+        assert found["hd95"] == pytest.approx(mine["value"][mine["metric"] == "hd95"].mean())
+        assert found["low"] < found["dice"] < found["high"]
+        assert (found["steps"], found["seeds"], found["cases"]) == (100, 3, 12)
+
+
+def test_comparisons_are_paired_by_case_and_corrected(study):
+    rows, folder = study
+    table = pd.read_csv(folder / "out" / "comparisons.csv")
+    assert table["start"].tolist() == ["rotation"] * 4
+    assert table["verdict"].tolist() == ["better"] * 4
+    dice = picked(rows, part="test", metric="dice")
+    for found in table.to_dict("records"):
+        case = picked(dice, labels=found["labels"]).groupby(["start", "case"])["value"].mean()
+        gain = (case["rotation"] - case["scratch"]).to_numpy()
+        assert found["difference"] == pytest.approx(gain.mean())
+        assert found["d_z"] == pytest.approx(gain.mean() / gain.std(ddof=1))
+        # All of 12 cases gain: 2 of the 4096 assignments are as extreme; 4 comparisons.
+        assert found["p"] == pytest.approx(2 / 4096)
+        assert found["p_holm"] == pytest.approx(8 / 4096)
+        assert found["low"] < 0.1 * np.log10(2) < found["high"]
+        assert found["seeds_better"] == 3
+
+
+def test_labels_saved_are_twice_and_nothing_is_extrapolated(study):
+    _, folder = study
+    table = pd.read_csv(folder / "out" / "labels_saved.csv").set_index("labels")
+    for labels in (5, 10):
+        found = table.loc[labels]
+        assert found["scratch_needs"] == pytest.approx(2 * labels, rel=0.1)
+        assert found["needs_low"] <= found["scratch_needs"] <= found["needs_high"]
+        assert found["verdict"] == "saves labels"
+    assert np.isnan(table.loc[40, "scratch_needs"])
+    assert table.loc[40, "verdict"] == "cannot be said: above scratch at 40 labels, the most"
+
+
+def test_labels_saved_cannot_always_be_said(tmp_path):
+    low = read_results(written(segmentation({"scratch": 0.0, "cpc": -0.2}), tmp_path))
+    for found in tables.labels_table(low, seed=0):
+        assert found["verdict"] == "cannot be said: below scratch at 5 labels, the fewest"
+    one = read_results(written(segmentation(labels=(5,)), tmp_path))
+    (found,) = tables.labels_table(one, seed=0)
+    assert found["verdict"] == "cannot be said: scratch was run at one number of labels"
+
+
+def test_steps_to_scratchs_final_score(study):
+    _, folder = study
+    steps = pd.read_csv(folder / "out" / "steps.csv")
+    curves = pd.read_csv(folder / "out" / "convergence.csv")
+    for found in steps[steps["start"] == "rotation"].to_dict("records"):
+        ends = picked(curves, labels=found["labels"], step=100).set_index("start")["dice"]
+        assert found["scratch_ends_at"] == pytest.approx(ends["scratch"])
+        assert found["reached_at_step"] == pytest.approx(100 * ends["scratch"] / ends["rotation"])
+        assert found["share_of_scratch"] == pytest.approx(found["reached_at_step"] / 100)
+    assert (steps[steps["start"] == "scratch"]["share_of_scratch"] == 1).all()
+
+
+def test_a_start_that_never_arrives(tmp_path):
+    rows = segmentation({"scratch": 0.0, "cpc": -0.2}, labels=(5, 10))
+    result = run_report(Report(results=written(rows, tmp_path)))
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "not reached" in text
+    assert "At 5 labels no start reaches scratch's final validation score." in text
+    assert "At 5 labels worse than scratch: cpc." in text
+    assert result["worse"] == 2
+
+
+def test_the_folder_is_whole_and_the_page_stands_alone(study):
+    _, folder = study
+    out = folder / "out"
+    text, page = (out / "report.md").read_text(), (out / "report.html").read_text()
+    assert "Nothing: every start has every cell." in text
+    named = set(re.findall(r"\]\(([^)]+)\)", text)) | {"convergence.csv"}
+    assert named | {"report.md", "report.html"} == {path.name for path in out.iterdir()}
+    assert page.count("data:image/png;base64,") == len(list(out.glob("*.png"))) == 3
+    assert not re.search(r"https?:|<script|<link|@import|src=\"(?!data:)", page)
+    assert "default-src 'none'" in page
+
+
+def test_nothing_is_found_where_nothing_is(tmp_path):
+    rows = segmentation({"scratch": 0.0, "cpc": 0.0}, labels=(5, 10))
+    result = run_report(Report(results=written(rows, tmp_path)))
+    assert result["better"] == result["worse"] == 0
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "At 5 labels 0 of 1 starts are better than scratch" in text
+    assert "No start is shown to save labels within scratch's curve." in text
+
+
+def test_strings_from_the_data_are_escaped(tmp_path):
+    bad = "<script>alert(1)</script>"
+    rows = segmentation({"scratch": 0.0, '<img src="x" onerror=$y$>': 0.05, "_a|b": 0.0})
+    rows["case"] = rows["case"].replace("case_00", bad)
+    rows["class"] = rows["class"].replace("1", "<b>")
+    rows = rows[~((rows["case"] == bad) & (rows["start"] == "scratch") & (rows["seed"] == 1))]
+    costs = pd.DataFrame(
+        [["scratch", 5, 1, "failed", 0, 1, "<i>why</i>"]],
+        columns=[*COLUMNS[:3], "status", "pretrain_minutes", "finetune_minutes", "reason"],
+    )
+    run_report(Report(results=written(rows, tmp_path, costs), title="<h1>T"))
+    page = (tmp_path / "report" / "report.html").read_text()
+    text = (tmp_path / "report" / "report.md").read_text()
+    for written_text in (page, text):
+        assert "&lt;script" in written_text
+        assert not re.search(r"<script|<img src=\"x|<b>|<i>|<h1>T", written_text)
+    assert r"\_a\|b" in text
+
+
+def test_gaps_are_said_and_never_averaged_over(tmp_path):
+    rows = segmentation({"scratch": 0.0, "rotation": 0.06, "rpl": 0.0})
+    rows = rows[~((rows["start"] == "rpl") & (rows["labels"] == 40))]
+    rows = rows[~((rows["start"] == "rotation") & (rows["labels"] == 10) & (rows["seed"] == 2))]
+    at = (rows["start"] == "rpl") & (rows["labels"] == 5) & (rows["case"] == "case_03")
+    rows.loc[at & (rows["seed"] == 0) & (rows["class"] == "2"), "value"] = np.nan
+    late = (rows["part"] == "validation") & (rows["start"] == "rpl") & (rows["seed"] == 1)
+    rows = rows[~(late & (rows["step"] == 50) & (rows["labels"] == 5))]
+    results = read_results(written(rows, tmp_path))
+    assert said(results) == [
+        "rotation at 10 labels lacks seed 2: its row is over 0 and 1, and it is compared with "
+        "other starts in those seeds only.",
+        "rpl has no test scores at 40 labels.",
+        "rpl at 5 labels has no complete score of 1 of 12 cases (case_03): its row and its "
+        "comparisons leave them out.",
+        "rpl at 5 labels: the validation score at step 50 is not known for every seed and class, "
+        "and left out of the convergence curve.",
+        "rotation at 10 labels: the convergence curve is over 2 of 3 seeds.",
+    ]
+    compared = tables.comparison_table(results, seed=0)
+    dice = picked(rows, part="test", metric="dice", labels=10)
+    both = dice[dice["seed"] < 2].groupby("start")["value"].mean()
+    found = row(compared, start="rotation", labels=10)
+    assert found["difference"] == pytest.approx(both["rotation"] - both["scratch"])
+    assert found["seeds"] == 2
+    assert row(compared, start="rpl", labels=5)["cases"] == 11
+    assert not [r for r in compared if r["start"] == "rpl" and r["labels"] == 40]
+    scores = tables.score_table(results, seed=0)
+    mine = picked(rows, start="rpl", labels=5, part="test", metric="dice")
+    whole = mine[mine["case"] != "case_03"]["value"].mean()
+    assert row(scores, start="rpl", labels=5)["dice"] == pytest.approx(whole)
+
+
+def test_cells_without_anything_in_common(tmp_path):
+    rows = segmentation(labels=(5, 10))
+    rows = rows[~((rows["start"] == "scratch") & (rows["seed"] > 0))]
+    rows = rows[~((rows["start"] == "rotation") & (rows["seed"] == 0))]
+    run_report(Report(results=written(rows, tmp_path)))
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert text.count("cannot be said") == 4
+    assert "scratch at 5 labels lacks seed 1 and 2" in text
+
+
+def test_unequal_budgets_one_seed_and_no_scratch_are_said(tmp_path):
+    rows = segmentation({"cpc": 0.0, "rpl": 0.0}, labels=(5, 10), seeds=1)
+    rows.loc[(rows["part"] == "test") & (rows["start"] == "rpl"), "step"] = 300
+    results = read_results(written(rows, tmp_path))
+    found = " ".join(said(results))
+    assert "one seed: the intervals hold no variation between seeds" in found
+    assert "There is no scratch: nothing can be compared." in found
+    assert "At 5 labels the starts were not fine-tuned for the same number of steps" in found
+    run_report(Report(results=tmp_path))
+    assert "Nothing can be said" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_scratch_long_is_a_start_and_a_baseline(tmp_path):
+    rows = segmentation({"cpc": 0.05, "scratch-long": 0.02, "scratch": 0.0}, labels=(5, 10))
+    rows.loc[(rows["part"] == "test") & (rows["start"] == "scratch-long"), "step"] = 300
+    results = read_results(written(rows, tmp_path))
+    assert results.starts == ["scratch", "scratch-long", "cpc"]
+    pairs = {(r["start"], r["against"]) for r in tables.comparison_table(results, seed=0)}
+    assert pairs == {("cpc", "scratch"), ("scratch-long", "scratch"), ("cpc", "scratch-long")}
+    assert said(results) == []
+
+
+def test_regions_keep_their_names_and_order(tmp_path):
+    rows = segmentation(labels=(5,), classes=("ET", "WT", "TC"))
+    results = read_results(written(rows, tmp_path))
+    (first, _) = tables.score_table(results, seed=0)
+    assert [k for k in first if k.startswith("dice ")] == ["dice ET", "dice WT", "dice TC"]
+    numbers = segmentation(labels=(5,), classes=("10", "2"))
+    assert read_results(written(numbers, tmp_path)).classes == ["2", "10"]
+
+
+def test_grades_are_scored_by_kappa(tmp_path):
+    rows = classification()
+    results = read_results(written(rows, tmp_path))
+    assert results.score == "kappa"
+    found = row(tables.score_table(results, seed=0), start="scratch", labels=10)
+    kappas, areas, right = [], [], []
+    for seed in range(2):
+        mine = picked(rows, start="scratch", labels=10, seed=seed)
+        wide = mine.pivot(index="case", columns="metric", values="value")
+        truth, prediction = (wide[c].to_numpy(int) for c in ("truth", "prediction"))
+        kappas.append(quadratic_weighted_kappa(truth, prediction, 5))
+        areas.append(macro_auc(truth, wide[[f"p{k}" for k in range(5)]].to_numpy()))
+        right.append((truth == prediction).mean())
+    assert found["kappa"] == pytest.approx(np.mean(kappas))
+    assert found["auc"] == pytest.approx(np.mean(areas))
+    assert found["accuracy"] == pytest.approx(np.mean(right))
+    assert found["low"] < found["kappa"] < found["high"]
+    result = run_report(Report(results=tmp_path))
+    assert (result["score"], result["better"]) == ("kappa", 2)
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "jackknife" in text
+    assert "There are no validation rows of kappa" in text
+
+
+def test_grades_without_probabilities_have_no_auc(tmp_path):
+    rows = classification()
+    for left_out in (["p1"], ["p4"], ["p0", "p1", "p2", "p3", "p4"]):
+        results = read_results(written(rows[~rows["metric"].isin(left_out)], tmp_path))
+        for found in tables.score_table(results, seed=0):
+            assert np.isnan(found["auc"])
+            assert found["kappa"] > 0
+
+
+def test_folds_are_scored_as_one_set(tmp_path):
+    rows = classification(seeds=1)
+    rows["seed"] = rows["case"].str.removeprefix("eye_").astype(int) % 5
+    results = read_results(written(rows, tmp_path))
+    found = row(tables.score_table(results, seed=0), start="rpl", labels=10)
+    wide = picked(rows, start="rpl", labels=10).pivot(
+        index="case", columns="metric", values="value"
+    )
+    truth, prediction = (wide[c].to_numpy(int) for c in ("truth", "prediction"))
+    assert found["kappa"] == pytest.approx(quadratic_weighted_kappa(truth, prediction, 5))
+    assert found["cases"] == 30
+    assert any("No case was tested by two seeds" in sentence for sentence in said(results))
+
+
+def test_few_cases_cannot_show_anything_and_the_report_says_so(tmp_path):
+    run_report(Report(results=written(segmentation(cases=4), tmp_path)))
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "With 4 cases no p can be below 0.125" in text
+    assert "0 of 1 starts are better" in text
+
+
+def test_costs_and_failures(tmp_path):
+    costs = pd.DataFrame(
+        [
+            ["scratch", 5, 0, "done", 0, 1, 0, 100, "a", ""],
+            ["rotation", 5, 0, "done", 3, 1, 400, 100, "b", ""],
+            ["rotation", 5, 1, "done", 5, 2, 400, 100, "c", ""],
+            ["rotation", 5, 2, "failed", "", "", "", "", "d", "killed"],
+        ],
+        columns=[
+            "start",
+            "labels",
+            "seed",
+            "status",
+            "pretrain_minutes",
+            "finetune_minutes",
+            "pretrain_steps",
+            "finetune_steps",
+            "folder",
+            "reason",
+        ],
+    )
+    results = read_results(written(segmentation(labels=(5,)), tmp_path, costs))
+    assert said(results) == ["rotation at 5 labels, seed 2: failed (killed)."]
+    found = row(training.cost_table(results), start="rotation")
+    assert (found["cells"], found["pretrain_minutes"], found["finetune_minutes"]) == (2, 4.0, 1.5)
+
+
+@pytest.mark.slow
+def test_pictures_of_the_caller(tmp_path):
+    image, label = volume(0, 0)
+    path = written(segmentation(labels=(5, 10)), tmp_path)
+    (tmp_path / "pictures" / "deep").mkdir(parents=True)
+    Pillow.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "pictures" / "deep" / "a_b.png")
+    run_report(Report(results=path))
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "<figcaption>a b</figcaption>" in page
+    study_report(
+        read_results(path),
+        tmp_path / "out",
+        title="t",
+        overlays=[{"case": "x<y", "image": image, "label": label, "predictions": {"p": label}}],
+        views={"rotation": np.stack([image, image])},
+    )
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Case x&lt;y." in page
+    assert "What rotation showed the encoder" in page
+    assert page.count("data:image/png;base64,") == 5
+    (tmp_path / "pictures" / "bad.png").write_text("no")
+    with pytest.raises(InputError, match=r"bad\.png is no PNG"):
+        run_report(Report(results=path))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="holds no PNG"):
+        run_report(Report(results=path, pictures=tmp_path / "none"))
+
+
+def changed(column, value, at=0):
+    def change(rows):
+        rows = rows.astype({column: object})
+        rows.loc[at, column] = value
+        return rows
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: rows.drop(columns="seed"), "has no column 'seed'"),
+        (changed("value", "high"), "holds the value 'high'"),
+        (changed("value", np.inf), "holds the value 'inf'"),
+        (changed("labels", 2.5), "holds the labels '2.5'"),
+        (changed("labels", 0), "holds the labels '0'"),
+        (changed("part", "train"), "holds the part 'train'"),
+        (changed("start", ""), "without a start"),
+        (changed("step", 50), "at several steps"),
+        (lambda rows: pd.concat([rows, rows.head(1)]), "holds a row twice"),
+        (lambda rows: rows[rows["part"] != "test"], "holds no test rows"),
+        (lambda rows: rows[rows["metric"] == "hd95"], "holds no test rows of a known score"),
+    ],
+)
+def test_bad_results_are_one_sentence(tmp_path, change, words):
+    path = written(change(segmentation(labels=(5,), seeds=1)), tmp_path)
+    with pytest.raises(InputError, match=re.escape(words)) as error:
+        read_results(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_other_bad_input(tmp_path):
+    rows = classification()
+    rows.loc[rows.index[0], "value"] += 1
+    with pytest.raises(InputError, match="case eye_0 two different truths"):
+        read_results(written(rows, tmp_path))
+    with pytest.raises(InputError, match="holds no test rows of nsd"):
+        read_results(written(classification(), tmp_path), "nsd")
+    with pytest.raises(InputError, match="cannot be read"):
+        run_report(Report(results=tmp_path / "absent.csv"))
+    (tmp_path / "results.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot be read"):
+        run_report(Report(results=tmp_path))
+
+
+def test_the_command_line(tmp_path, capsys):
+    path = written(segmentation(labels=(5, 10)), tmp_path)
+    main(["report", str(path), "--out", str(tmp_path / "out"), "--json"])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["better"] == 2
+    assert told["report"] == str(tmp_path / "out" / "report.html")
+    main(["report", str(tmp_path)])
+    assert (tmp_path / "report" / "report.md").is_file()
+    with pytest.raises(SystemExit) as error:
+        main(["report", str(tmp_path / "absent")])
+    assert error.value.code == 2
+    assert "absent" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_same_results_give_the_same_report(tmp_path):
+    path = written(segmentation(labels=(5, 10)), tmp_path)
+    for out in ("a", "b"):
+        run_report(Report(results=path, out=tmp_path / out))
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()

@@ -1,0 +1,251 @@
+"""Statistics: against SciPy, by hand, and on simulated data whose truth is known."""
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from scanprior.metrics.grading import quadratic_weighted_kappa
+from scanprior.statistics import (
+    by_seed,
+    effect_size,
+    first_reach,
+    holm,
+    interval,
+    kappa,
+    labels_needed,
+    mean_score,
+    paired,
+    permutation_p,
+    pseudo_values,
+    replicates,
+    rising,
+    spread,
+)
+
+
+def scores(seed, shape, seeds=0.0, cases=1.0, both=0.0, mean=0.0):
+    """``(seeds, cases, 1)``: crossed random effects of known variance around a known mean."""
+    rng = np.random.default_rng(seed)
+    of_seeds, of_cases = rng.normal(0, seeds, shape[0]), rng.normal(0, cases, shape[1])
+    return (mean + of_seeds[:, None] + of_cases + rng.normal(0, both, shape))[..., None]
+
+
+def grades(seed, seeds, cases, noise=0.8):
+    """Truth and prediction, ``(seeds, cases, 2)``."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 5, cases)
+    said = np.clip(np.rint(truth + rng.normal(0, noise, (seeds, cases))), 0, 4)
+    return np.stack([np.broadcast_to(truth, said.shape).astype(float), said], axis=-1)
+
+
+def test_kappa_is_the_definitions_also_of_weighted_cases():
+    values = grades(0, 2, 40)
+    counts = np.random.default_rng(1).multinomial(40, np.full(40, 1 / 40), size=3).astype(float)
+    for draw, found in zip(counts, kappa(values, counts), strict=True):
+        again = np.repeat(np.arange(40), draw.astype(int))
+        for seed in range(2):
+            truth, said = values[seed, again].T
+            expected = quadratic_weighted_kappa(truth.astype(int), said.astype(int), 5)
+            assert found[seed] == pytest.approx(expected, abs=1e-12)
+    alike = np.full((1, 7, 2), 3.0)
+    assert np.isnan(by_seed(kappa, alike)).all()
+
+
+@pytest.mark.parametrize("cases", [9, 40])
+def test_permutation_of_means_agrees_with_scipy(cases):
+    first, second = scores(0, (1, cases), mean=0.4), scores(1, (1, cases))
+    theirs = stats.permutation_test(
+        (first[0, :, 0], second[0, :, 0]),
+        lambda a, b, axis: (a - b).mean(axis),
+        permutation_type="samples",
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    ).pvalue
+    ours = permutation_p(mean_score, first, second, seed=0)
+    assert ours == pytest.approx(theirs, abs=1e-12 if cases == 9 else 0.015)
+
+
+def test_permutation_of_kappas_agrees_with_scipy():
+    first, second = grades(0, 1, 10, 0.5), grades(0, 1, 10, 1.5)
+    truth = first[0, :, 0]
+
+    def difference(a, b):
+        return np.subtract(*(quadratic_weighted_kappa(truth.astype(int), s, 5) for s in (a, b)))
+
+    one, two = (values[0, :, 1].astype(int) for values in (first, second))
+    theirs = stats.permutation_test(
+        (one, two), difference, permutation_type="samples", vectorized=False, n_resamples=2000
+    ).pvalue
+    assert permutation_p(kappa, first, second, seed=0) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_permutation_p_is_never_zero_and_has_its_floor():
+    sure = scores(0, (2, 40), cases=0.1, mean=9.0), scores(1, (2, 40), cases=0.1)
+    assert permutation_p(mean_score, *sure, seed=0) == 1 / 10_000
+    few = scores(0, (1, 4), cases=0.1, mean=9.0), scores(1, (1, 4), cases=0.1)
+    assert permutation_p(mean_score, *few, seed=0) == 2 / 16
+    assert permutation_p(mean_score, few[0], few[0], seed=0) == 1.0
+
+
+def test_interval_of_one_seed_agrees_with_scipys_bootstrap():
+    values = scores(3, (1, 50)) ** 2  # skewed
+    theirs = stats.bootstrap(
+        (values[0, :, 0],),
+        np.mean,
+        method="percentile",
+        n_resamples=20_000,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    ours = interval(replicates(mean_score, values, seed=0, draws=20_000))
+    # Ours is wider by what n - 1 draws and t instead of z make.
+    wider = np.sqrt(50 / 49) * stats.t.ppf(0.975, 49) / stats.norm.ppf(0.975)
+    centre = values.mean()
+    assert ours[0] - centre == pytest.approx((theirs.low - centre) * wider, rel=0.04)
+    assert ours[1] - centre == pytest.approx((theirs.high - centre) * wider, rel=0.04)
+
+
+def test_interval_of_kappa_agrees_with_scipys_bootstrap():
+    values = grades(4, 1, 60)
+    theirs = stats.bootstrap(
+        tuple(values[0].T.astype(int)),
+        lambda truth, said: quadratic_weighted_kappa(truth, said, 5),
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        n_resamples=3000,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    ours = interval(replicates(kappa, values, seed=0, draws=3000))
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.015)
+
+
+def test_an_interval_needs_two_cases_and_defined_replicates():
+    assert np.isnan(interval(replicates(mean_score, scores(0, (3, 1)), seed=0))).all()
+    assert np.isnan(interval(replicates(kappa, np.full((2, 5, 2), 1.0), seed=0))).all()
+    assert interval(np.array([0.0] * 50 + [np.inf] * 50)) == (0.0, np.inf)
+
+
+def test_spread_of_effects_that_only_add():
+    of_seeds, of_cases = np.array([0.0, 3.0, 6.0]), np.array([1.0, 2.0, 3.0, 6.0])
+    values = (of_seeds[:, None] + of_cases)[..., None]
+    found = spread(mean_score, values)
+    expected = (of_cases.var(ddof=1) / 4, of_seeds.var(ddof=1) / 3, 0.0)
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert pseudo_values(mean_score, values) == pytest.approx(values[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "of_seeds", "of_cases", "both"),
+    [
+        ((3, 50), 0.0, 1.0, 0.3),
+        ((3, 50), 0.1, 1.0, 0.3),
+        ((3, 50), 1.0, 0.1, 0.3),
+        ((3, 50), 0.0, 0.1, 1.0),
+        ((5, 20), 0.1, 1.0, 1.0),
+        ((2, 50), 0.1, 1.0, 0.5),
+        ((1, 50), 0.0, 1.0, 0.0),
+    ],
+)
+def test_95_percent_intervals_hold_the_truth_about_95_percent_of_the_time(
+    shape, of_seeds, of_cases, both
+):
+    hits = 0
+    for seed in range(300):
+        values = scores(seed, shape, of_seeds, of_cases, both, mean=0.7)
+        low, high = interval(replicates(mean_score, values, seed, draws=500))
+        hits += low <= 0.7 <= high
+    assert 0.90 <= hits / 300 <= 0.98
+
+
+@pytest.mark.slow
+def test_coverage_of_a_difference_of_kappas():
+    """Two arms of one quality: the true difference is 0."""
+    hits = 0
+    for seed in range(300):
+        one, two = grades(seed, 3, 80), grades(seed, 3, 80)
+        rng = np.random.default_rng(10_000 + seed)
+        again = np.rint(one[..., 0] + rng.normal(0, 0.8, (3, 80)))
+        two[..., 1] = np.clip(again, 0, 4)
+        both = np.concatenate([one, two], axis=-1)
+        low, high = interval(replicates(paired(kappa), both, seed, draws=500))
+        hits += low <= 0 <= high
+    assert 0.90 <= hits / 300 <= 0.99
+
+
+@pytest.mark.slow
+def test_false_positives_of_the_permutation_test():
+    found = {"mean": 0, "kappa": 0}
+    for seed in range(400):
+        pair = (scores(2 * seed + i, (3, 12), cases=1.0, both=0.5) for i in range(2))
+        found["mean"] += permutation_p(mean_score, *pair, seed=seed) <= 0.05
+        one, two = grades(seed, 3, 13, 1.5), grades(seed, 3, 13, 1.5)
+        noise = np.random.default_rng(10_000 + seed).normal(0, 1.5, (3, 13))
+        two[..., 1] = np.clip(np.rint(two[..., 0] + noise), 0, 4)
+        found["kappa"] += permutation_p(kappa, one, two, seed=seed) <= 0.05
+    assert 0.03 <= found["mean"] / 400 <= 0.07
+    assert 0.025 <= found["kappa"] / 400 <= 0.07
+
+
+def test_holm_by_hand():
+    # Sorted .005 .01 .03 .04, times 4 3 2 1: .02 .03 .06 .04, and the last may not fall.
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    with_gap = holm(np.array([0.01, np.nan, 0.9]))
+    assert with_gap == pytest.approx([0.02, np.nan, 0.9], nan_ok=True)
+    assert holm(np.array([0.7, 0.8])) == pytest.approx([1.0, 1.0])
+    assert len(holm(np.array([]))) == 0
+
+
+def test_effect_size_is_t_over_root_n():
+    values = scores(0, (3, 30), 0.1, 1.0, 0.5, mean=0.4)
+    t = stats.ttest_1samp(values[..., 0].mean(0), 0).statistic
+    assert effect_size(mean_score, values) == pytest.approx(t / np.sqrt(30))
+    assert np.isnan(effect_size(mean_score, np.ones((1, 5, 1))))
+    assert np.isnan(effect_size(mean_score, np.ones((1, 1, 1))))
+
+
+def test_rising_is_isotonic_regression():
+    curves = np.random.default_rng(0).normal(size=(50, 6)) + np.arange(6) * 0.3
+    theirs = [optimize.isotonic_regression(curve).x for curve in curves]
+    assert rising(curves) == pytest.approx(np.array(theirs))
+
+
+def test_labels_needed():
+    labels = np.array([5.0, 10.0, 20.0])
+    curve = np.array([0.5, 0.6, 0.7])
+    wanted = np.array([0.5, 0.55, 0.6, 0.65, 0.7])
+    found = labels_needed(labels, np.tile(curve, (5, 1)), wanted)
+    assert found == pytest.approx([5, np.sqrt(50), 10, np.sqrt(200), 20])
+    outside = labels_needed(labels, np.tile(curve, (2, 1)), np.array([0.49, 0.71]))
+    assert outside.tolist() == [0.0, np.inf]
+    flat = labels_needed(labels, np.array([0.5, 0.6, 0.6]), 0.6)
+    assert float(flat) == pytest.approx(10)
+    falling = labels_needed(labels, np.array([0.5, 0.7, 0.5]), 0.55)
+    assert 5 < float(falling) < 10
+
+
+@pytest.mark.slow
+def test_the_interval_of_labels_needed_holds_the_truth():
+    """Scratch scores 0.5 + 0.1 log10(n), the start at 10 labels what scratch does at 20."""
+    labels, hits, found = np.array([5.0, 10.0, 20.0, 40.0]), 0, []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        case = rng.normal(0, 0.05, 50)
+        levels = 0.5 + 0.1 * np.log10([*labels, 20.0])
+        arms = [
+            (level + case + rng.normal(0, 0.002, (3, 1)) + rng.normal(0, 0.02, (3, 50)))[..., None]
+            for level in levels
+        ]
+        drawn = np.stack([replicates(mean_score, arm, seed, draws=300) for arm in arms], axis=-1)
+        low, high = interval(labels_needed(labels, drawn[:, :-1], drawn[:, -1]))
+        hits += low <= 20 <= high
+        centre = np.array([arm.mean() for arm in arms])
+        found.append(float(labels_needed(labels, centre[:-1], centre[-1])))
+    assert np.median(found) == pytest.approx(20, rel=0.03)
+    assert 0.90 <= hits / 200 <= 0.995
+
+
+def test_first_reach():
+    steps, curve = np.array([0.0, 10.0, 20.0]), np.array([0.0, 0.4, 0.2])
+    assert first_reach(steps, curve, 0.3) == pytest.approx(7.5)
+    assert first_reach(steps, curve, 0.0) == 0
+    assert np.isnan(first_reach(steps, curve, 0.5))
