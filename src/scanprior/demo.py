@@ -21,7 +21,7 @@ from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.split import Split
 from scanprior.data.store import Store
 from scanprior.fit import Training
-from scanprior.metrics import bootstrap_interval
+from scanprior.metrics.intervals import bootstrap_interval
 from scanprior.recipes.evaluate import Evaluate, run_evaluate
 from scanprior.recipes.finetune import Finetune, finetune
 from scanprior.recipes.predict import Predict, predict

@@ -96,3 +96,68 @@ def test_impossible_splits_are_refused():
         Split.make([volume(0)], 0.6, 0.5)
     with pytest.raises(InputError, match="nothing to split"):
         Split.make([volume(0, labelled=False)])
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_folds_have_their_share_of_every_grade(n):
+    grades = [0] * 134 + [1] * 20 + [2] * 136 + [3] * 74 + [4] * 49  # IDRiD's
+    volumes = [volume(i, grade=grade, labelled=False) for i, grade in enumerate(grades)]
+    folds = Split.folds(volumes, n, seed=2)
+    assert len(folds) == n
+    tested = [i for fold in folds for i in fold.test]
+    assert sorted(tested) == [v.id for v in volumes]  # each once
+    sizes = [len(fold.test) for fold in folds]
+    assert max(sizes) - min(sizes) <= 1
+    by_id = {v.id: v.grade for v in volumes}
+    for fold in folds:
+        assert {*fold.train, *fold.validation, *fold.test} == set(by_id)
+        assert len(fold.train) + len(fold.validation) + len(fold.test) == len(by_id)
+        for grade in range(5):
+            held = sum(by_id[i] == grade for i in fold.test)
+            assert abs(held - grades.count(grade) / n) < 1
+            rest = grades.count(grade) - held
+            assert abs(sum(by_id[i] == grade for i in fold.validation) - rest / 5) <= 1
+    # a label fraction takes from all grades: the order of training is random
+    assert len({by_id[i] for i in folds[0].first(30)}) > 3
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 12), st.integers(0, 30), st.integers(0, 3)),
+        min_size=4,
+        max_size=40,
+    ),
+    st.integers(0, 5),
+)
+def test_folds_keep_patients_and_equal_files_together(drawn, seed):
+    volumes = [volume(i, f"p{p}", f"s{s}", grade=g) for i, (p, s, g) in enumerate(drawn)]
+    try:
+        folds = Split.folds(volumes, 3, 0.25, seed)
+    except InputError:
+        return
+    by_id = {v.id: v for v in volumes}
+    assert sorted(i for fold in folds for i in fold.test) == list(by_id)
+    for fold in folds:
+        for key in (lambda v: v.patient, lambda v: v.record["sha256"]):
+            parts = (fold.train, fold.validation, fold.test)
+            seen = [{key(by_id[i]) for i in part} for part in parts]
+            assert len(set().union(*seen)) == sum(map(len, seen))
+
+
+def test_folds_are_seeded_and_can_do_without_validation():
+    volumes = [volume(i, grade=i % 3) for i in range(30)]
+    folds = Split.folds(volumes, 3, seed=1)
+    assert folds == Split.folds(volumes[::-1], 3, seed=1)
+    assert folds != Split.folds(volumes, 3, seed=2)
+    assert folds[0].test == Split.folds(volumes, 3, 0.0, seed=1)[0].test
+    bare = Split.folds(volumes, 3, 0.0)[0]
+    assert (len(bare.train), bare.validation, len(bare.test)) == (20, (), 10)
+
+
+def test_impossible_folds_are_refused():
+    volumes = [volume(i, grade=0) for i in range(4)]
+    for n, validation, word in ((1, 0.2, "2 or more"), (5, 0.2, "use fewer"), (2, 0.9, "0 to 0.5")):
+        with pytest.raises(InputError, match=word):
+            Split.folds(volumes, n, validation)
+    with pytest.raises(InputError, match="use fewer"):
+        Split.folds([volume(i, "one patient", grade=0) for i in range(4)], 2)

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from scanprior.contracts import InputError
-from scanprior.metrics import REGIONS, bootstrap_interval, case_scores
+from scanprior.metrics.segmentation import REGIONS, case_scores
 
 
 def cube(shape=(24, 24, 24), start=(6, 6, 6), side=10, value=1):
@@ -122,27 +122,3 @@ def test_hd95_agrees_with_all_pairs():
 def test_refused(shape, spacing, tolerance, word):
     with pytest.raises(InputError, match=word):
         case_scores(np.zeros(shape, dtype=np.uint8), cube(), [1], spacing, tolerance)
-
-
-def test_interval_holds_the_mean_at_its_level():
-    draw = np.random.default_rng(0)
-    hits = 0
-    for i in range(200):
-        low, high = bootstrap_interval(draw.normal(size=40), seed=i, resamples=500)
-        hits += low <= 0 <= high
-    assert 176 <= hits <= 199
-
-
-def test_interval_is_seeded_and_narrows():
-    values = np.random.default_rng(1).uniform(size=100)
-    assert bootstrap_interval(values, 0) == bootstrap_interval(values, 0)
-    assert bootstrap_interval(values, 0) != bootstrap_interval(values, 1)
-    wide, narrow = (bootstrap_interval(values, 0, level=level) for level in (0.95, 0.5))
-    assert wide[0] < narrow[0] < values.mean() < narrow[1] < wide[1]
-
-
-def test_interval_of_one_case_of_equal_cases_and_of_none():
-    assert bootstrap_interval([0.7], 0) == (0.7, 0.7)
-    assert bootstrap_interval([0.5] * 9, 0) == (0.5, 0.5)
-    with pytest.raises(InputError, match="at least one case"):
-        bootstrap_interval([], 0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,6 +80,45 @@ class Split:
             raise InputError("no labelled volume is left to train on; use smaller fractions.")
         return cls(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), seed)
 
+    @classmethod
+    def folds(
+        cls, volumes: Sequence[Volume], n: int, validation: float = 0.2, seed: int = 0
+    ) -> "list[Split]":
+        """``n`` splits for cross-validation: every labelled volume is in the test part of one.
+
+        Grouped as in :meth:`make`, and stratified: every part has its share of each grade, as far
+        as groups allow. ``validation`` is the share of a fold's other volumes, rounded so that it
+        is one of a whole number of equal parts, that validates. Parts that the source came with
+        are not kept.
+
+        Raises :class:`InputError` where there are fewer groups than folds.
+        """
+        if n < 2:
+            raise InputError(f"{n} folds are no cross-validation; use 2 or more.")
+        if not 0 <= validation <= 0.5:
+            raise InputError(f"validation {validation} is impossible; use 0 to 0.5 in folds.")
+        known = [v for v in volumes if v.labelled or v.grade is not None]
+        groups = _groups(known)
+        if len(groups) < n:
+            raise InputError(
+                f"{len(groups)} patients or different files cannot make {n} folds; use fewer."
+            )
+        parts = _stratified(groups, n, seed)
+        splits = []
+        for i, held in enumerate(parts):
+            rest = [group for part in parts[:i] + parts[i + 1 :] for group in part]
+            inner: list[list[list[Volume]]] = [[]]
+            if validation:
+                inner = _stratified(rest, min(round(1 / validation), len(rest)), seed + 1)
+            train = [group for part in inner[1:] for group in part] if validation else rest
+            if not train:
+                raise InputError(
+                    "no labelled volume is left to train on; use fewer for validation."
+                )
+            order = np.random.default_rng((seed, i)).permutation(len(train))
+            splits.append(cls(_ids([train[k] for k in order]), _ids(inner[0]), _ids(held), seed))
+        return splits
+
     def first(self, n: int | float) -> tuple[str, ...]:
         """The first ``n`` training volumes (a count from 1), or that fraction (up to 1.0) of them.
 
@@ -131,3 +171,27 @@ def _groups(volumes: Sequence[Volume]) -> list[list[Volume]]:
     for i, volume in enumerate(ordered):
         groups.setdefault(root(i), []).append(volume)
     return list(groups.values())
+
+
+def _stratified(groups: list[list[Volume]], n: int, seed: int) -> list[list[list[Volume]]]:
+    """``n`` parts of whole groups, alike in size and in grades.
+
+    Large groups first and then a grade after the other, each goes where its grades are rarest,
+    and among those parts to the smallest.
+    """
+    total = Counter(v.grade for group in groups for v in group)
+    order = np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(groups)).tolist()
+    order.sort(key=lambda k: (-len(groups[k]), str(groups[k][0].grade)))  # stable: ties stay random
+    parts: list[list[list[Volume]]] = [[] for _ in range(n)]
+    held: list[Counter[int | None]] = [Counter() for _ in range(n)]
+    for group in (groups[k] for k in order):
+        mine = Counter(v.grade for v in group)
+        crowded = [sum(c * there[g] / total[g] for g, c in mine.items()) for there in held]
+        best = min(range(n), key=lambda k: (crowded[k], held[k].total()))
+        parts[best].append(group)
+        held[best] += mine
+    return parts
+
+
+def _ids(groups: list[list[Volume]]) -> tuple[str, ...]:
+    return tuple(volume.id for group in groups for volume in group)

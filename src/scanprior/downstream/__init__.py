@@ -1,9 +1,18 @@
 """What an encoder is for: a task with labels. A file in this folder is one, named as the file."""
 
 from scanprior.contracts import InputError, Task
+from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
 
-_TASKS: dict[str, type[Task]] = {"segmentation": Segmentation}
+_TASKS: dict[str, type[Task]] = {
+    "segmentation": Segmentation,
+    "classification": Classification,
+}
+
+
+def names() -> list[str]:
+    """The downstream tasks that come with scanprior."""
+    return list(_TASKS)
 
 
 def find(name: str) -> type[Task]:

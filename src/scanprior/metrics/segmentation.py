@@ -1,4 +1,4 @@
-"""How well a label map agrees with the reference: Dice, HD95, NSD, and how sure the mean is.
+"""How well a label map agrees with the reference: Dice, HD95, NSD.
 
 Background is never scored and never averaged in.
 """
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.metrics.surface_dice import compute_surface_dice
-from scipy import stats
 
 from scanprior.contracts import InputError
 
@@ -118,29 +117,3 @@ def _span(mask: np.ndarray, axis: int) -> slice:
     others = tuple(a for a in range(len(mask.shape)) if a != axis)
     hit = np.flatnonzero(mask.any(axis=others))
     return slice(int(hit[0]), int(hit[-1]) + 1)
-
-
-def bootstrap_interval(
-    values: Sequence[float] | np.ndarray, seed: int, resamples: int = 2000, level: float = 0.95
-) -> tuple[float, float]:
-    """The percentile bootstrap's interval of the mean of ``values``, one value a case.
-
-    One case, or cases that all agree, say nothing of the spread: the interval is then a point.
-
-    Raises:
-        InputError: there are no values.
-    """
-    cases = np.asarray(values, dtype=float)
-    if cases.size == 0:
-        raise InputError("an interval needs at least one case; give some values.")
-    if (cases == cases[0]).all():
-        return float(cases[0]), float(cases[0])
-    found = stats.bootstrap(
-        (cases,),
-        np.mean,
-        n_resamples=resamples,
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)

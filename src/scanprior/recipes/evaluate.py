@@ -1,6 +1,5 @@
-"""Evaluation: predicted label maps against the reference, as a CSV and a table with intervals."""
+"""Evaluation: predicted label maps or grades against the reference, with intervals."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,13 +21,21 @@ from scanprior.data.files import (
     stem,
 )
 from scanprior.data.image import Image
-from scanprior.metrics import (
+from scanprior.metrics.intervals import bootstrap_interval
+from scanprior.metrics.segmentation import (
     REGIONS,
     Groups,
-    bootstrap_interval,
     case_scores,
     check_tolerance,
     groups,
+)
+from scanprior.recipes.grades import (
+    print_scores,
+    read_table,
+    summary,
+    true_grades,
+    write_scores,
+    write_table,
 )
 
 METRICS = ("dice", "hd95", "nsd")
@@ -36,14 +43,16 @@ METRICS = ("dice", "hd95", "nsd")
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Score predicted label maps: Dice, HD95 and NSD per case and class."""
+    """Score predicted label maps (Dice, HD95 and NSD per case and class), or predicted grades
+    (quadratic weighted kappa, accuracy, AUC)."""
 
     predictions: Path
-    """Folder of predicted label maps, named like the labels."""
+    """Folder of predicted label maps, named like the labels; or predictions.csv of grades."""
     labels: Path
-    """Folder of reference label maps; those without a prediction are left out and counted."""
+    """Folder of reference label maps; or a store or CSV of grades. Those without a prediction are
+    left out and counted."""
     out: Path
-    """CSV to write: case, class, dice, hd95 (mm), nsd."""
+    """CSV to write: case, class, dice, hd95 (mm), nsd; or metric, value, low, high."""
     regions: Literal["none", "brats"] = "none"
     """none: every label value by itself; brats: enhancing tumour, tumour core, whole tumour."""
     tolerance: float = 1.0
@@ -55,10 +64,11 @@ class Evaluate:
 def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
     """Run the recipe; leaves the CSV and prints a table on stderr.
 
-    Returns ``dice_mean`` (over foreground classes and cases), ``dice_per_class``,
-    ``hd95_per_class``, ``nsd_per_class`` (class to mean over cases), ``intervals`` (the same four
-    names, ``[low, high]`` of 95 %), ``cases``, ``labels_ignored`` (labels without a prediction),
-    ``values_ignored`` (predicted values that no label has, scored as background) and ``out``.
+    Returns, for grades, what :func:`evaluate_grades` does. For label maps ``dice_mean`` (over
+    foreground classes and cases), ``dice_per_class``, ``hd95_per_class``, ``nsd_per_class`` (class
+    to mean over cases), ``intervals`` (the same four names, ``[low, high]`` of 95 %), ``cases``,
+    ``labels_ignored`` (labels without a prediction), ``values_ignored`` (predicted values that no
+    label has, scored as background) and ``out``.
 
     Raises:
         InputError: nothing to score, a prediction without a label, different grids.
@@ -66,6 +76,8 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
     check_tolerance(recipe.tolerance)
     if recipe.out.is_dir():
         raise InputError(f"{recipe.out} is a folder; name a CSV file to write.")
+    if recipe.predictions.suffix == ".csv":
+        return evaluate_grades(recipe)
     predictions, labels = _named(recipe.predictions), _named(recipe.labels)
     for case, path in predictions.items():
         if case not in labels:
@@ -87,7 +99,7 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
         )
         rows += [{"case": case, "class": name} | s._asdict() for name, s in scores.items()]
     table = pd.DataFrame(rows, columns=["case", "class", *METRICS])
-    _write(table, recipe.out)
+    write_table(table, recipe.out)
     result = _summary(table, list(structures), recipe.seed) | {
         "cases": len(predictions),
         "labels_ignored": len(set(labels) - set(predictions)),
@@ -96,6 +108,30 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
     }
     _print(result, recipe.tolerance)
     return result
+
+
+def evaluate_grades(recipe: Evaluate) -> dict[str, Any]:
+    """Score a table of predicted grades.
+
+    Returns ``kappa``, ``accuracy``, ``auc`` (None where undefined: see ``metrics.grading``),
+    ``intervals`` (the same names, ``[low, high]`` of 95 %), ``cases``, ``labels_ignored`` and
+    ``out``.
+
+    Raises:
+        InputError: a file that is no such table, a case without a true grade.
+    """
+    table, truth = read_table(recipe.predictions), true_grades(recipe.labels)
+    for case in table["case"]:
+        if case not in truth:
+            raise InputError(
+                f"{recipe.predictions} predicts {case}, which has no grade in {recipe.labels}; "
+                "add it or remove the row."
+            )
+    table = table.assign(truth=[truth[case] for case in table["case"]])
+    result, found = summary(table, recipe.seed)
+    write_scores(found, recipe.out)
+    print_scores(found, len(table), Console(stderr=True))
+    return result | {"labels_ignored": len(truth) - len(table), "out": str(recipe.out)}
 
 
 def _named(folder: Path) -> dict[str, Path]:
@@ -134,13 +170,6 @@ def _structures(recipe: Evaluate, labels: list[Path]) -> Groups:
 
 def _values(label: Image) -> set[int]:
     return {int(value) for value in np.unique(label.array)}
-
-
-def _write(table: pd.DataFrame, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    table.to_csv(temporary, index=False, float_format="%.6g")
-    os.replace(temporary, out)
 
 
 def _summary(table: pd.DataFrame, names: list[str], seed: int) -> dict[str, Any]:

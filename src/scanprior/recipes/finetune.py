@@ -1,40 +1,48 @@
-"""Fine-tuning: a segmenter on few labels, from scratch or from a pretext run."""
+"""Fine-tuning: a segmenter or classifier on few labels, from scratch or from a pretext run."""
 
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor
 
 from scanprior import transfer
-from scanprior.contracts import InputError, Learner
-from scanprior.data.crops import Crops, fitting_crop
+from scanprior.contracts import InputError, Learner, Task
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.fit import Training, fit
 from scanprior.nn import encoders
-from scanprior.predict import hard_dice, probabilities
 from scanprior.recipes.pretrain import begin, check_crop, describe, rehearse
+from scanprior.recipes.supervision import supervision
 from scanprior.saved import load_weights, save_weights, thaw, write_json
+from scanprior.transfer import COVERAGE, Channels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune:
-    """Fine-tune a segmenter on the labelled volumes of a store."""
+    """Fine-tune an encoder and a head on the labelled volumes of a store."""
 
     store: Path
-    """Folder that `scanprior prepare` made, with labels."""
+    """Folder that `scanprior prepare` made, with label maps or grades."""
     out: Path
     """Run folder to write; the same command again continues an interrupted run."""
     start: str = "scratch"
-    """scratch, or the folder of a pretext run."""
-    task: Segmentation = field(default_factory=Segmentation)
+    """scratch, or the folder of a pretext or another fine-tuning run."""
+    channels: Channels = "repeat"
+    """Where a start had another number of channels. repeat: its input weights in turn, rescaled
+    (the paper's way); average: their mean; anew: random."""
+    coverage: float = COVERAGE
+    """Share of the encoder's parameters, 0 to 1, that the start must give."""
+    task: Task = field(default_factory=Segmentation)
+    """What to learn: segmentation (label maps) or classification (grades)."""
     labels: int | float | None = None
     """How many labelled volumes to train on: a number (10), or a fraction below 1 (0.1);
     by default all."""
+    split: Path | None = None
+    """File of the split to use, in place of the store's."""
     validation: float = 0.2
     """Share of the labelled volumes kept for validation, when the store has no split yet."""
     test: float = 0.0
@@ -48,8 +56,8 @@ class Finetune:
     spatial_dims: Literal[2, 3] | None = None
     """By default the start's, or the store's."""
     crop: tuple[int, ...] | None = None
-    """Voxels an axis of a training crop, divisible by the encoder's stride; by default from the
-    volumes, up to 64 (224 in 2D)."""
+    """Voxels an axis of a training crop; by default whole images for classification. For
+    segmentation divisible by the encoder's stride, and by default up to 64 (224 in 2D)."""
     frozen_steps: int = 0
     """Steps with the encoder frozen before all is trained (the paper's warm-up)."""
     frozen: bool = False
@@ -61,99 +69,127 @@ class Finetune:
     training: Training = field(default_factory=lambda: Training(lr=2e-3))
 
 
+class Plan(NamedTuple):
+    """A recipe that goes together with its store and start; nothing of it is written yet."""
+
+    recipe: Finetune
+    learner: Learner
+    train: list[Volume]
+    validation: list[Volume]
+    crop: tuple[int, ...]
+    split: Split
+    about: dict[str, Any]
+    """What the model's file will say of itself."""
+
+
 def finetune(recipe: Finetune) -> dict[str, Any]:
     """Run the recipe; leaves ``best.safetensors`` and ``last.safetensors`` in ``recipe.out``.
 
     Raises:
         InputError: before any work, where store, start, crop and encoder do not go together.
     """
-    began = time.time()
-    store = Store(recipe.store)
-    if store.classes < 2:
-        raise InputError(f"{recipe.store} holds no label maps; prepare a source that has them.")
-    split = _split(store, recipe)
-    chosen = _chosen(split, recipe.labels)
-    train, validation = store.of(chosen), store.of(split.validation)
-    learner, name, widths = _learner(recipe, store)
-    dims = learner.encoder.spatial_dims
-    stride = learner.encoder.strides[-1]
-    crop = recipe.crop or _whole(train, dims, stride)
-    check_crop(crop, dims, store)
-    for side in crop:
-        if side % stride:
-            near = sorted({max(stride, side // stride * stride), -(-side // stride) * stride})
-            raise InputError(
-                f"crop {side} is not divisible by {stride}; use {' or '.join(map(str, near))}."
-            )
-    label = torch.zeros(2, *crop, dtype=torch.long)
-    rehearse(learner, (torch.zeros(2, store.channels, *crop), label))
+    return carry_out(plan(recipe))
 
-    begin(recipe.out, recipe)
-    write_json(recipe.out / "cases.json", {"train": chosen, "validation": split.validation})
-    t = recipe.training
+
+def plan(recipe: Finetune, split: Split | None = None) -> Plan:
+    """Everything that can be refused, and no more; ``split`` in place of the recipe's.
+
+    Raises:
+        InputError: store, start, crop and encoder do not go together.
+    """
+    store = Store(recipe.store)
+    labels = supervision(recipe.task)
+    known = labels.known(store)
+    split = split or _split(known, recipe)
+    train = _of(known, _chosen(split, recipe.labels), store)
+    validation = _of(known, split.validation, store)
+    task = labels.adapt(recipe.task, store, train)
+    learner, name, widths = _learner(recipe, task, store)
+    crop = recipe.crop or labels.crop(train, learner.encoder)
+    check_crop(crop, learner.encoder.spatial_dims, store)
+    labels.check(crop, learner.encoder)
+    rehearse(learner, (torch.zeros(2, store.channels, *crop), labels.blank(crop)))
     about = describe(name, widths, learner, store) | {
         "crop": crop,
         "task": learner.task,
         "start": recipe.start,
         "labels": len(train),
     }
+    return Plan(recipe, learner, train, validation, crop, split, about)
+
+
+def carry_out(planned: Plan) -> dict[str, Any]:
+    """Train as planned, keep the best and the last weights, return the last metrics."""
+    began = time.time()
+    recipe, learner, train, validation, crop, split, about = planned
+    out, t, labels = recipe.out, recipe.training, supervision(recipe.task)
+    begin(out, recipe)
+    own = recipe.store / "split.json"
+    if recipe.split is None and not own.is_file():
+        split.save(own)
+    used = {"train": [v.id for v in train], "validation": [v.id for v in validation]}
+    write_json(out / "cases.json", used)
 
     def validate(_: torch.nn.Module, step: int) -> dict[str, float]:
-        return {"dice": validation_dice(learner, validation, crop, store.classes)}
+        return labels.validate(learner, validation, crop)
 
     last = fit(
         learner,
-        Crops(train, crop, seed=recipe.seed, length=t.steps * t.batch_size, labels=True),
+        labels.samples(train, crop, seed=recipe.seed, length=t.steps * t.batch_size),
         t,
-        out=recipe.out,
+        out=out,
         seed=recipe.seed,
         frozen_encoder_steps=-1 if recipe.frozen else recipe.frozen_steps,
         validate=validate if recipe.validate_every and validation else None,
         validate_every=recipe.validate_every,
-        on_best=lambda _, __: save_weights(recipe.out / "best.safetensors", learner, about),
+        best=labels.best,
+        on_best=lambda _, __: save_weights(out / "best.safetensors", learner, about),
     )
-    save_weights(recipe.out / "last.safetensors", learner, about)
+    save_weights(out / "last.safetensors", learner, about)
     return {
-        "out": str(recipe.out),
+        "out": str(out),
         "labels": len(train),
         "minutes": round((time.time() - began) / 60, 2),
         **last,
     }
 
 
-def load_segmenter(run: Path) -> tuple[Learner, dict[str, Any]]:
+def load_finetuned(run: Path) -> tuple[Learner, dict[str, Any]]:
     """The best (else the last) model of a fine-tuning run, and what it says of itself."""
     best = run / "best.safetensors"
     state, about = load_weights(best if best.is_file() else run / "last.safetensors")
-    learner = Learner(thaw(Segmentation, about["task"]), transfer.build(about))
+    learner = Learner(thaw(Task, about["task"]), transfer.build(about))
     learner.load_state_dict(state)
     return learner.eval(), about
 
 
-def validation_dice(
-    learner: Learner, volumes: list[Volume], crop: tuple[int, ...], classes: int
-) -> float:
-    """Mean Dice over cases and foreground classes, on whole volumes in the store's grid."""
-    everything = slice(None)
-    scores = []
-    for volume in volumes:
-        box = (everything,) * volume.spatial_dims
-        image = torch.from_numpy(volume.read(box)).float()
-        predicted = probabilities(learner, image, crop).argmax(0)
-        label: Tensor = torch.from_numpy(volume.read_label(box).astype("int64"))
-        scores += hard_dice(predicted, label, classes)
-    return sum(scores) / len(scores)
+def load_segmenter(run: Path) -> tuple[Learner, dict[str, Any]]:
+    """:func:`load_finetuned` of a run that learned segmentation."""
+    learner, about = load_finetuned(run)
+    if not isinstance(learner.task, Segmentation):
+        raise InputError(f"{run} holds no segmenter; give a run of finetune segmentation.")
+    return learner, about
 
 
-def _split(store: Store, recipe: Finetune) -> Split:
-    path = store.folder / "split.json"
+def _split(known: list[Volume], recipe: Finetune) -> Split:
+    if recipe.split is not None:
+        return Split.load(recipe.split)
+    path = recipe.store / "split.json"
     if path.is_file():
         return Split.load(path)
-    split = Split.make(
-        list(store), validation=recipe.validation, test=recipe.test, seed=recipe.split_seed
-    )
-    split.save(path)
-    return split
+    return Split.make(known, validation=recipe.validation, test=recipe.test, seed=recipe.split_seed)
+
+
+def _of(known: list[Volume], ids: Sequence[str], store: Store) -> list[Volume]:
+    """The volumes of a split, which need not have been made for these labels."""
+    labelled = {volume.id for volume in known}
+    for volume in store.of(ids):
+        if volume.id not in labelled:
+            raise InputError(
+                f"{volume.id} in {store.folder} lacks the label that this task needs; delete "
+                f"{store.folder / 'split.json'}, or give another split."
+            )
+    return store.of(ids)
 
 
 def _chosen(split: Split, labels: int | float | None) -> tuple[str, ...]:
@@ -163,23 +199,22 @@ def _chosen(split: Split, labels: int | float | None) -> tuple[str, ...]:
     return split.first(int(labels) if labels >= 1 and labels == int(labels) else labels)
 
 
-def _learner(recipe: Finetune, store: Store) -> tuple[Learner, str, tuple[int, ...] | None]:
+def _learner(
+    recipe: Finetune, task: Task, store: Store
+) -> tuple[Learner, str, tuple[int, ...] | None]:
     torch.manual_seed(recipe.seed)
     name, widths = recipe.encoder or "small", recipe.widths
     dims = recipe.spatial_dims or store.spatial_dims
     if recipe.start != "scratch":
-        _, about = load_weights(Path(recipe.start) / "encoder.safetensors")
+        about = transfer.about_start(Path(recipe.start))
         name = recipe.encoder or about["encoder"]
-        widths = recipe.widths or (tuple(about["widths"]) if about["widths"] else None)
+        if widths is None and name == about["encoder"] and about["widths"]:
+            widths = tuple(about["widths"])
         dims = recipe.spatial_dims or about["spatial_dims"]
     encoder = encoders.build(name, dims, store.channels, widths)
-    learner = Learner(replace(recipe.task, classes=store.classes), encoder)
+    learner = Learner(task, encoder)
     if recipe.start != "scratch":
-        transfer.load_start(Path(recipe.start), encoder)
+        transfer.load_start(
+            Path(recipe.start), encoder, channels=recipe.channels, coverage=recipe.coverage
+        )
     return learner, name, widths
-
-
-def _whole(volumes: list[Volume], dims: int, stride: int) -> tuple[int, ...]:
-    """As much of a typical volume as fits, up to a multiple of the encoder's stride."""
-    fitting = fitting_crop(volumes, dims, limit={2: 224, 3: 64}[dims], multiple=1)
-    return tuple(-(-side // stride) * stride for side in fitting)

@@ -1,22 +1,29 @@
-"""Prediction: label maps of new scans, on the scans' own voxel grids."""
+"""Prediction: a fine-tuned model's label maps on the grids of the scans, or its grades in a CSV."""
 
 import dataclasses
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pandas as pd
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
-from scanprior.contracts import InputError
+from scanprior.contracts import InputError, Learner, Task
 from scanprior.data import geometry, sources
 from scanprior.data.files import write_label
-from scanprior.data.prepare import Prepare, apply_steps
+from scanprior.data.image import Image
+from scanprior.data.prepare import Prepare, Prepared, apply_steps
 from scanprior.data.sources import Case
+from scanprior.downstream.classification import Classification, image_probabilities
+from scanprior.downstream.segmentation import Segmentation
 from scanprior.predict import probabilities
-from scanprior.recipes.finetune import load_segmenter
+from scanprior.recipes.finetune import load_finetuned
+from scanprior.recipes.grades import row, write_table
 
 ENDINGS = (".nii.gz", ".png")
 """Of the label map of a scan, and of a photograph."""
@@ -24,19 +31,23 @@ ENDINGS = (".nii.gz", ".png")
 
 @dataclass(frozen=True, kw_only=True)
 class Predict:
-    """Predict label maps with a fine-tuned model, as NIfTI files (PNG of photographs) named as the
-    cases."""
+    """Predict with a fine-tuned model: label maps as NIfTI files (PNG of photographs) named as the
+    cases, or one predictions.csv of grades."""
 
     run: Path
     """Folder of a fine-tuning run."""
     source: Path
     """Whatever `prepare` reads: a data set, a folder of scans, one scan."""
     out: Path
-    """Folder to write; a case that has its file there already is left as it is."""
+    """Folder to write; a case that has its label map there already is left as it is."""
     format: str | None = None
     """The source's format, where it is not recognised."""
+    grades: Path | None = None
+    """CSV of the source's grades, for the column truth, where it is not recognised."""
     cases: tuple[str, ...] = ()
     """Only these cases, by id; all by default."""
+    part: Literal["all", "train", "val", "test"] = "all"
+    """Only the cases of this part of a source that comes with parts, such as MedMNIST."""
     overlap: float = 0.5
     """How much of a window its neighbour covers again."""
     mirror: tuple[int, ...] = ()
@@ -50,22 +61,23 @@ def predict(recipe: Predict) -> dict[str, Any]:
     """
     if not 0 <= recipe.overlap < 1:
         raise InputError(f"overlap {recipe.overlap} is impossible; use 0 or more and less than 1.")
-    learner, about = load_segmenter(recipe.run)
+    learner, about = load_finetuned(recipe.run)
     axes = len(about["spacing"])
     if not set(recipe.mirror) <= set(range(axes)):
         raise InputError(
             f"mirror {recipe.mirror} names an axis that is not there; use 0 to {axes - 1}."
         )
     steps = dataclasses.replace(
-        Prepare.from_json(about["prepared"]), source=recipe.source, format=recipe.format
+        Prepare.from_json(about["prepared"]),
+        source=recipe.source,
+        format=recipe.format,
+        grades=recipe.grades,
     )
     spacing = tuple(about["resolved_spacing"]) if about["resolved_spacing"] else None
-    crop = tuple(about["crop"])
     cases = _chosen(sources.find(recipe.source, recipe.format, steps), recipe)
     recipe.out.mkdir(parents=True, exist_ok=True)
-    due = [
-        case for case in cases if not any((recipe.out / f"{case.id}{e}").exists() for e in ENDINGS)
-    ]
+    answers = _ANSWERS[type(learner.task)](recipe, learner, tuple(about["crop"]))
+    due = [case for case in cases if not answers.has(case)]
     rejected: dict[str, str] = {}
     for case in track(due, "predicting", console=Console(stderr=True), transient=True):
         try:
@@ -79,20 +91,10 @@ def predict(recipe: Predict) -> dict[str, Any]:
         except InputError as error:
             rejected[case.id] = str(error)
             continue
-        found = probabilities(
-            learner,
-            torch.from_numpy(prepared.image.array),
-            crop,
-            overlap=recipe.overlap,
-            mirror=recipe.mirror,
-        )
-        label = geometry.to_source(found.numpy(), prepared.geometry)
-        ending = ENDINGS[image.affine is None]
-        temporary = recipe.out / f".tmp.{case.id}{ending}"
-        write_label(temporary, label, image.affine)
-        os.replace(temporary, recipe.out / f"{case.id}{ending}")
+        answers.add(case, image, prepared)
     if cases and len(rejected) == len(cases):
         raise InputError(f"no case could be predicted; the first: {next(iter(rejected.values()))}")
+    answers.close()
     return {
         "out": str(recipe.out),
         "predicted": len(due) - len(rejected),
@@ -101,10 +103,91 @@ def predict(recipe: Predict) -> dict[str, Any]:
     }
 
 
+class Answers(ABC):
+    """What is made of the cases, and where it is kept."""
+
+    def __init__(self, recipe: Predict, learner: Learner, crop: tuple[int, ...]):
+        self.recipe, self.learner, self.crop = recipe, learner, crop
+
+    @abstractmethod
+    def has(self, case: Case) -> bool:
+        """Whether the case was predicted before."""
+
+    @abstractmethod
+    def add(self, case: Case, image: Image, prepared: Prepared) -> None:
+        """Predict a case, as it was read and as it was prepared."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """After the last case."""
+
+
+class LabelMaps(Answers):
+    """A file a case, on the case's own grid."""
+
+    def has(self, case: Case) -> bool:
+        return any((self.recipe.out / f"{case.id}{ending}").exists() for ending in ENDINGS)
+
+    def add(self, case: Case, image: Image, prepared: Prepared) -> None:
+        found = probabilities(
+            self.learner,
+            _pixels(prepared),
+            self.crop,
+            overlap=self.recipe.overlap,
+            mirror=self.recipe.mirror,
+        )
+        label = geometry.to_source(found.numpy(), prepared.geometry)
+        ending = ENDINGS[image.affine is None]
+        temporary = self.recipe.out / f".tmp.{case.id}{ending}"
+        write_label(temporary, label, image.affine)
+        os.replace(temporary, self.recipe.out / f"{case.id}{ending}")
+
+    def close(self) -> None:
+        """Every file is there already."""
+
+
+class Grades(Answers):
+    """One predictions.csv, written anew: rows of two models are never in one table."""
+
+    def __init__(self, recipe: Predict, learner: Learner, crop: tuple[int, ...]):
+        super().__init__(recipe, learner, crop)
+        self.rows: list[dict[str, Any]] = []
+
+    def has(self, case: Case) -> bool:
+        return False
+
+    def add(self, case: Case, image: Image, prepared: Prepared) -> None:
+        likely = image_probabilities(
+            self.learner,
+            _pixels(prepared),
+            self.crop,
+            overlap=self.recipe.overlap,
+            mirror=self.recipe.mirror,
+        )
+        self.rows.append(row(self.learner, case.id, likely, case.grade))
+
+    def close(self) -> None:
+        write_table(pd.DataFrame(self.rows), self.recipe.out / "predictions.csv")
+
+
+_ANSWERS: dict[type[Task], type[Answers]] = {Segmentation: LabelMaps, Classification: Grades}
+
+
+def _pixels(prepared: Prepared) -> Tensor:
+    return torch.from_numpy(prepared.image.array)
+
+
 def _chosen(cases: list[Case], recipe: Predict) -> list[Case]:
     unknown = set(recipe.cases) - {case.id for case in cases}
     if unknown:
         raise InputError(
             f"{recipe.source} holds no case {sorted(unknown)[0]!r}; look at its names."
         )
-    return [case for case in cases if not recipe.cases or case.id in recipe.cases]
+    chosen = [
+        case
+        for case in cases
+        if (not recipe.cases or case.id in recipe.cases) and recipe.part in ("all", case.partition)
+    ]
+    if not chosen:
+        raise InputError(f"{recipe.source} has no such case in its part {recipe.part}; use all.")
+    return chosen

@@ -1,0 +1,183 @@
+"""Classification: a grade for a whole image: one of several classes, or a place in an order."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from monai.data.utils import dense_patch_slices
+from torch import Tensor, nn
+
+from scanprior import nd
+from scanprior.contracts import Encoder, InputError, Learner, Step, Task, Views
+from scanprior.nn.augment import Augment
+
+CELLS = 2
+"""Cells an axis of the mean: over all of space, the mean of what instance normalisation leaves of a
+level is nearly constant. The maximum, which it leaves alone, is over all of space."""
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """Which grade, 0 to ``classes`` - 1, an image has."""
+
+    classes: int = 2
+    """How many grades; fine-tuning takes the number from the store."""
+    answer: Literal["softmax", "ordinal"] = "softmax"
+    """softmax: grades are kinds, apart from each other. ordinal: grades are in order (CORAL)."""
+    dropout: float = 0.2
+    """Share of the pooled features that is dropped in training."""
+    balance: float = 0.0
+    """How much more rare grades weigh in the loss: 0 not at all, 1 as if all were equally frequent,
+    0.5 in between."""
+    counts: tuple[int, ...] = ()
+    """Training images of each grade, for ``balance``; fine-tuning fills it in."""
+    flip_axes: tuple[int, ...] | None = None
+    """Spatial axes along which a mirror image is possible; by default both axes of photographs and
+    none of volumes (fine-tuning fills it in)."""
+    augment: Augment = field(default_factory=Augment)
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise InputError(f"classes {self.classes} leaves nothing to tell apart; use 2 or more.")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout {self.dropout} is no share; use 0 or more, below 1.")
+        if not 0 <= self.balance <= 1:
+            raise InputError(f"balance {self.balance} is impossible; use a number from 0 to 1.")
+        if self.counts and len(self.counts) != self.classes:
+            raise InputError(f"{len(self.counts)} counts do not suit {self.classes} classes.")
+
+    def views(self, batch: Sequence[Tensor], rng: torch.Generator) -> Views:
+        """Augmented images ``(b, c, *s)`` float32 and grades ``(b,)`` int64 of ``batch``.
+
+        Raises :class:`InputError` where ``flip_axes`` names an axis the images do not have.
+        """
+        image, grade = batch
+        dims, axes = len(image.shape) - 2, self.flip_axes or ()
+        if any(not 0 <= axis < dims for axis in axes):
+            raise InputError(
+                f"flip_axes {axes} do not suit images of {dims} axes; use numbers from 0 to "
+                f"{dims - 1}."
+            )
+        nothing = torch.zeros_like(image[:, 0], dtype=torch.long)
+        return Views(self.augment(image, nothing, rng, axes)[0], grade.long())
+
+    def head(self, encoder: Encoder) -> nn.Module:
+        """Coarsest level to logits: ``(b, classes)``, or ``(b, classes - 1)`` for ordinal ones."""
+        features = encoder.channels[-1] * (CELLS**encoder.spatial_dims + 1)
+        last = (
+            nn.Linear(features, self.classes)
+            if self.answer == "softmax"
+            else Ordinal(features, self.classes)
+        )
+        return nn.Sequential(Pool(encoder.spatial_dims), nn.Dropout(self.dropout), last)
+
+    def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
+        image, grade = views
+        logits = head(encoder(image)).float()
+        if self.answer == "softmax":
+            each = F.cross_entropy(logits, grade, reduction="none")
+        else:  # Cao et al. 2020, equation 4
+            above = (grade[:, None] > torch.arange(logits.shape[1], device=grade.device)).float()
+            each = F.binary_cross_entropy_with_logits(logits, above, reduction="none").sum(1)
+        # Weights of mean 1 over the training images, not over the batch: micro-batches add up.
+        loss = (each * self._weights().to(each)[grade]).mean()
+        predicted = self.decide(self.probabilities(logits.detach()))
+        return Step(loss, {"accuracy": (predicted == grade).float().mean()})
+
+    def probabilities(self, logits: Float[Tensor, "b m"]) -> Float[Tensor, "b k"]:
+        """Of every grade, from the head's logits."""
+        if self.answer == "softmax":
+            return logits.float().softmax(1)
+        # Never rising with the grade: so CORAL's biases end up, but not on the way there.
+        above = logits.float().sigmoid().cummin(1).values
+        above = F.pad(F.pad(above, (1, 0), value=1.0), (0, 1), value=0.0)
+        return above[:, :-1] - above[:, 1:]
+
+    def decide(self, probabilities: Float[Tensor, "b k"]) -> Int[Tensor, " b"]:
+        """The most probable grade; of grades in order, the median one."""
+        if self.answer == "softmax":
+            return probabilities.argmax(1)
+        return (probabilities.cumsum(1)[:, :-1] < 0.5).sum(1)
+
+    def _weights(self) -> Tensor:
+        """``(classes,)`` weights in the loss, of mean 1 over the training images."""
+        if not self.counts or self.balance == 0:
+            return torch.ones(self.classes)
+        counts = torch.tensor(self.counts, dtype=torch.float32)
+        weights = counts.clamp(min=1) ** -self.balance
+        return weights * counts.sum() / (weights * counts).sum()
+
+
+class Pool(nn.Module):
+    """Levels to features ``(b, channels * (cells + 1))``: means over cells, maxima over space."""
+
+    def __init__(self, spatial_dims: int):
+        super().__init__()
+        self.mean = nd.AdaptiveAvgPool[spatial_dims](CELLS)
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        coarsest = levels[-1].float()
+        return torch.cat((self.mean(coarsest).flatten(1), coarsest.flatten(2).amax(2)), 1)
+
+
+class Ordinal(nn.Module):
+    """Logits ``(b, k - 1)`` of "the grade is above 0, 1, ...".
+
+    The k - 1 binary questions are Frank & Hall's (2001); that they share one direction of features
+    and differ in their biases alone, so that the answers are consistent, is CORAL (Cao, Mirjalili &
+    Raschka 2020).
+    """
+
+    def __init__(self, features: int, classes: int):
+        super().__init__()
+        self.direction = nn.Linear(features, 1, bias=False)
+        self.biases = nn.Parameter(torch.linspace(1, -1, classes - 1))
+
+    def forward(self, x: Float[Tensor, "b f"]) -> Float[Tensor, "b m"]:
+        return self.direction(x) + self.biases
+
+
+@torch.no_grad()
+def image_probabilities(
+    learner: Learner,
+    image: Float[Tensor, "c *s"],
+    crop: tuple[int, ...],
+    *,
+    overlap: float = 0.5,
+    mirror: tuple[int, ...] = (),
+    window_batch: int = 8,
+) -> Float[Tensor, " k"]:
+    """Probabilities of the grades of a whole image of any size.
+
+    It is the mean over windows of ``crop`` that cover the image, or over slices along the first
+    axis where a 2D model sees a 3D volume; an image that fits into one lies in its middle.
+
+    Args:
+        overlap: how much of a window its neighbour covers again.
+        mirror: spatial axes to flip; the answers of all combinations are averaged.
+    """
+    task = learner.task
+    assert isinstance(task, Classification)
+    was_training = learner.training
+    learner.eval()
+    size = (1,) * (len(image.shape) - 1 - len(crop)) + crop
+    short = [max(0, part - full) for full, part in zip(image.shape[1:], size, strict=True)]
+    image = F.pad(image.float(), [end for n in short[::-1] for end in (n // 2, n - n // 2)])
+    step = [max(1, round(side * (1 - overlap))) for side in size]
+    windows = dense_patch_slices(image.shape[1:], size, step)
+    device = next(learner.parameters()).device
+    found = []
+    flips = [c for n in range(len(mirror) + 1) for c in itertools.combinations(mirror, n)]
+    for axes in flips:
+        flipped = image.flip([1 + axis for axis in axes])
+        for first in range(0, len(windows), window_batch):
+            group = windows[first : first + window_batch]
+            x = torch.stack([flipped[(slice(None), *box)] for box in group])
+            x = x.reshape(len(x), len(image), *crop).to(device)
+            found.append(task.probabilities(learner.head(learner.encoder(x))).cpu())
+    learner.train(was_training)
+    return torch.cat(found).mean(0)

@@ -1,0 +1,102 @@
+"""Cross-validation: every graded image is predicted by a model that never saw its patient."""
+
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from scanprior.contracts import InputError
+from scanprior.data.split import Split
+from scanprior.data.store import Store
+from scanprior.downstream.classification import Classification
+from scanprior.metrics.grading import scores
+from scanprior.recipes.finetune import Finetune, carry_out, load_finetuned, plan
+from scanprior.recipes.grades import (
+    graded,
+    print_scores,
+    read_table,
+    summary,
+    table_of,
+    write_scores,
+    write_table,
+)
+from scanprior.recipes.pretrain import begin
+from scanprior.recipes.supervision import supervision
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidate:
+    """Fine-tune a classifier once a fold, and score the predictions for the images held out."""
+
+    run: Finetune
+    """What is done in each fold. Its ``out`` is the folder that holds the folds, its ``validation``
+    the share of a fold's other images that chooses the weights, its ``split_seed`` that of the
+    folds; ``test`` and ``split`` have no part in it."""
+    folds: int = 5
+    """How many parts the graded images are divided into, by patient, alike in grades."""
+
+
+def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
+    """Run the recipe; leaves a run folder and a split a fold, ``predictions.csv`` and
+    ``metrics.csv`` in the folder. A fold that is done is not done again; the same command goes on.
+
+    Weights are chosen on images of neither the training nor the held-out part. The grades of all
+    folds are scored together: kappa is no mean over cases, and a fold may lack a grade.
+
+    Returns ``kappa``, ``accuracy``, ``auc`` (None where undefined), ``intervals`` (the same names,
+    ``[low, high]`` of 95 %, over cases; they do not hold how results vary with the seed),
+    ``cases``, ``folds`` (the kappa of each) and ``out``.
+
+    Raises:
+        InputError: before any work, where store, start, crop and encoder do not go together, or
+            the folder holds folds of other images or settings.
+    """
+    run, out = recipe.run, recipe.run.out
+    if not isinstance(run.task, Classification):
+        raise InputError("only classification can be cross-validated; use Classification.")
+    if run.split is not None or run.test:
+        raise InputError("cross-validation makes its own splits; leave out --split and --test.")
+    known = supervision(run.task).known(Store(run.store))
+    splits = Split.folds(known, recipe.folds, run.validation, run.split_seed)
+    folds = [out / f"fold_{i}" for i in range(recipe.folds)]
+    recipes = [replace(run, out=fold, split=fold.with_suffix(".json"), test=0.0) for fold in folds]
+    due = [i for i, fold in enumerate(folds) if not (fold / "predictions.csv").is_file()]
+    for i in due:
+        plan(recipes[i], splits[i])  # what cannot be is said before the first fold is trained
+    begin(out, recipe)
+    for fold, split in zip(folds, splits, strict=True):
+        _keep(split, fold.with_suffix(".json"))
+    say = Console(stderr=True)
+    for i in due:
+        say.print(f"Fold {i + 1} of {recipe.folds}")
+        planned = plan(recipes[i])
+        carry_out(planned)
+        learner, _ = load_finetuned(folds[i])
+        held = Store(run.store).of(splits[i].test)
+        write_table(table_of(learner, held, planned.crop), folds[i] / "predictions.csv")
+    tables = [read_table(fold / "predictions.csv").assign(fold=i) for i, fold in enumerate(folds)]
+    table = pd.concat(tables).sort_values("case")
+    write_table(table, out / "predictions.csv")
+    result, found = summary(table, run.seed)
+    write_scores(found, out / "metrics.csv")
+    print_scores(found, len(table), say)
+    return result | {"folds": [_kappa(part) for part in tables], "out": str(out)}
+
+
+def _keep(split: Split, path: Path) -> None:
+    """Write a fold's split, or make sure that it is the one that the folder began with."""
+    if not path.is_file():
+        split.save(path)
+    elif Split.load(path) != split:
+        raise InputError(
+            f"{path} is of other images or grades than the store holds now; choose another --out, "
+            "or delete that folder."
+        )
+
+
+def _kappa(table: pd.DataFrame) -> float | None:
+    kappa = scores(graded(table))["kappa"]
+    return kappa if isfinite(kappa) else None
