@@ -10,15 +10,22 @@ from typing import Any, NamedTuple
 
 import tyro
 
-from scanprior import __version__, demo, pretext
+from scanprior import __version__, demo, downstream, pretext
 from scanprior.bench import Bench, bench
 from scanprior.contracts import InputError, Task
 from scanprior.data.prepare import Prepare, run_prepare
+from scanprior.recipes.autolabel import Autolabel, autolabel
+from scanprior.recipes.crossvalidate import CrossValidate, crossvalidate
 from scanprior.recipes.evaluate import Evaluate, run_evaluate
 from scanprior.recipes.finetune import Finetune, finetune
 from scanprior.recipes.paper import paper
 from scanprior.recipes.predict import Predict, predict
 from scanprior.recipes.pretrain import Pretrain, pretrain
+from scanprior.recipes.probe import Probe, probe
+from scanprior.recipes.transfer import Transfer, run_transfer
+from scanprior.report import Report, run_report
+from scanprior.study import Study, run_study
+from scanprior.study.command import command
 
 USAGE = """\
 scanprior: from scans nobody has labelled to encoders that need fewer labels
@@ -26,9 +33,18 @@ scanprior: from scans nobody has labelled to encoders that need fewer labels
   scanprior prepare SOURCE STORE                       scans to a store, once
   scanprior pretrain TASK --store STORE --out RUN      cpc, exemplar, jigsaw, rotation, rpl;
                                                        --paper 2|3 takes the paper's settings
-  scanprior finetune segmentation --store STORE --start scratch|RUN --out RUN [--labels N]
-  scanprior predict RUN SOURCE --out DIR               label maps on the scans' own grids
-  scanprior evaluate PREDICTIONS LABELS --out FILE     Dice, HD95, NSD with intervals
+  scanprior finetune segmentation|classification --store STORE --start scratch|RUN --out RUN
+                                                       [--labels N]
+  scanprior crossvalidate classification --store STORE --out DIR [--folds 5]
+                                                       every image graded by a fold without it
+  scanprior predict RUN SOURCE --out DIR               label maps on the scans' own grids, or grades
+  scanprior autolabel STORE OUT                        tissue classes for a supervised start
+  scanprior probe scratch|RUN --store STORE --out FILE grades read off frozen embeddings
+  scanprior transfer RUN [--channels-to N]             what a start gives, tensor by tensor
+  scanprior evaluate PREDICTIONS LABELS --out FILE     Dice, HD95, NSD, or kappa, accuracy, AUC,
+                                                       with intervals
+  scanprior study [FILE.py] --store STORE --out DIR    starts x labels x seeds on one test set
+  scanprior report RESULTS.csv|STUDY [--out DIR]       tables, tests and figures of a study
   scanprior bench store|views|step                     speed, measured side by side
   scanprior demo [--data DIR] [--out DIR]              all of it on real data, in minutes
 
@@ -44,6 +60,8 @@ class Verb(NamedTuple):
     positional: tuple[str, ...] = ()
     default: Any = None
     """What flags that are not given mean, where it is not the recipe's own defaults."""
+    prefixes: bool = False
+    """Whether a flag says which part of the recipe it is of (--finetuning.steps)."""
 
 
 def verb(name: str, words: list[str]) -> tuple[Verb, list[str]]:
@@ -53,31 +71,71 @@ def verb(name: str, words: list[str]) -> tuple[Verb, list[str]]:
             return Verb(Prepare, run_prepare, ("source", "store")), words
         case "pretrain":
             task, rest = _named(words, "pretrain", pretext.names())
-            kind = _pretrain_with(pretext.find(task))
+            kind = _with_task(Pretrain, pretext.find(task))
             default, rest = _paper(kind, task, rest)
             return Verb(kind, pretrain, default=default), rest
         case "finetune":
-            _, rest = _named(words, "finetune", ["segmentation"])
-            return Verb(Finetune, finetune), rest
+            task, rest = _named(words, "finetune", downstream.names())
+            return Verb(_with_task(Finetune, downstream.find(task)), finetune), rest
+        case "crossvalidate":
+            task, rest = _named(words, "crossvalidate", ["classification"])
+            return Verb(_folds_of(downstream.find(task)), crossvalidate), rest
         case "predict":
             return Verb(Predict, predict, ("run", "source")), words
+        case "transfer":
+            return Verb(Transfer, run_transfer, ("run",)), words
+        case "probe":
+            return Verb(Probe, probe, ("run",)), words
+        case "autolabel":
+            return Verb(Autolabel, autolabel, ("store", "out")), words
         case "evaluate":
             return Verb(Evaluate, run_evaluate, ("predictions", "labels")), words
+        case "report":
+            return Verb(Report, run_report, ("results",)), words
         case "bench":
             what, rest = _named(words, "bench", ["store", "views", "step"])
             return Verb(Bench, bench), ["--what", what, *rest]
+        case "study":
+            kind, default, rest = command(words)
+            return Verb(kind, run_study, default=default, prefixes=True), rest
         case "demo":
             return Verb(demo.Demo, demo.run_demo), words
     raise InputError(f"there is no command {name!r}; scanprior --help lists them.")
 
 
-def _pretrain_with(task: type[Task]) -> type:
+def _with_task(kind: type, task: type[Task]) -> type:
     """The recipe with ``task`` in place of any task: its fields are then flags too."""
-    narrowed = ("task", task, dataclasses.field(default_factory=task))
-    about = {"__doc__": Pretrain.__doc__}
+    return _narrowed(kind, "task", task, dataclasses.field(default_factory=task))
+
+
+def _folds_of(task: type[Task]) -> type:
+    return _narrowed(CrossValidate, "run", _with_task(Finetune, task), dataclasses.field())
+
+
+def _narrowed(kind: type, name: str, part: type, default: Any) -> type:
+    """``kind`` with ``part`` as the type of its field ``name``."""
     return dataclasses.make_dataclass(
-        "Pretrain", [narrowed], bases=(Pretrain,), namespace=about, frozen=True, kw_only=True
+        kind.__name__,
+        [(name, part, default)],
+        bases=(kind,),
+        namespace={"__doc__": kind.__doc__},
+        frozen=True,
+        kw_only=True,
     )
+
+
+def _plain(recipe: Any) -> Any:
+    """A recipe as it would be written in Python: of the class that :func:`_narrowed` was given."""
+    match recipe:
+        case Pretrain():
+            return Pretrain(**vars(recipe))
+        case Finetune():
+            return Finetune(**vars(recipe))
+        case CrossValidate():
+            return CrossValidate(**(vars(recipe) | {"run": _plain(recipe.run)}))
+        case Study():
+            return Study(**vars(recipe))
+    return recipe
 
 
 def _paper(kind: type, task: str, words: list[str]) -> tuple[Any, list[str]]:
@@ -109,11 +167,9 @@ def parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], dict[str, Any]
         prog=f"scanprior {arguments[0]}",
         args=[*flags, *rest],
         default=chosen.default,
-        config=(tyro.conf.OmitArgPrefixes,),
+        config=() if chosen.prefixes else (tyro.conf.OmitArgPrefixes,),
     )
-    if isinstance(recipe, Pretrain):
-        recipe = Pretrain(**vars(recipe))
-    return recipe, chosen.run
+    return _plain(recipe), chosen.run
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -139,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(result, default=str))
     else:
         print("\n".join(f"{key}: {value}" for key, value in result.items()))
-    if result.get("rejected"):
+    if result.get("rejected") or result.get("failures"):
         raise SystemExit(1)
 
 

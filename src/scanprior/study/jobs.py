@@ -1,0 +1,74 @@
+"""What a study does: its runs, each in a folder of its own, and what waits for what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from scanprior.data.split import Split
+from scanprior.recipes.finetune import Finetune
+from scanprior.recipes.pretrain import Pretrain
+from scanprior.study.subsets import Parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """How the last weights of a cell are scored."""
+
+    cases: tuple[str, ...]
+    regions: str
+    tolerance: float
+    keep: int
+    """Cases whose predicted label maps are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run: a pretraining, or a cell with its test. Its folder is ``recipe.out``."""
+
+    recipe: Pretrain | Finetune
+    name: str
+    """For a person."""
+    kind: str
+    """Jobs of a kind take the same time a step."""
+    test: Test | None = None
+    """None: a pretraining."""
+    start: str
+    labels: int = 0
+    seed: int = 0
+    after: Path | None = None
+    """Folder of the pretraining that must be done before."""
+    start_folder: Path | None = None
+    """Folder of the pretraining or other run that this starts from."""
+
+    @property
+    def folder(self) -> Path:
+        return self.recipe.out
+
+
+class View(NamedTuple):
+    """A store to be made of another by links, with a split of its own."""
+
+    store: Path
+    folder: Path
+    split: Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything a study will do, nothing of it done."""
+
+    parts: Parts
+    pretrainings: tuple[Job, ...]
+    cells: tuple[Job, ...]
+    views: tuple[View, ...]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Each pretraining right before the first cell that needs it."""
+        by_folder = {job.folder: job for job in self.pretrainings}
+        found: list[Job] = []
+        for cell in self.cells:
+            if cell.after in by_folder:
+                found.append(by_folder.pop(cell.after))
+            found.append(cell)
+        return found

@@ -1,0 +1,67 @@
+"""The folder of a job: a readable name, and a hash of everything that decides its result."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from scanprior.contracts import InputError
+from scanprior.saved import freeze
+from scanprior.study.jobs import Job, View
+
+
+def named(job: Job, name: str, room: Path, view: View, digest: str) -> Job:
+    """``job`` in a folder in ``room``. ``digest`` is the store's.
+
+    Fields that have their default value are not part of the hash, so that a new field of a recipe
+    leaves what is done as it is.
+    """
+    told = {
+        "recipe": _told(job.recipe) | {"store": digest, "out": "", "start": ""},
+        "train": view.split.train[: job.labels] if job.test else view.split.train,
+        "validation": view.split.validation,
+        "held": sorted(view.split.test),
+        "test": freeze(job.test) | {"keep": 0} if job.test else None,
+        "start": _of_start(job),
+    }
+    text = json.dumps(freeze(told), sort_keys=True)
+    hashed = hashlib.sha256(text.encode()).hexdigest()[:10]
+    short = re.sub(r"[^\w.%-]+", "-", name)[:80]
+    return replace(job, recipe=replace(job.recipe, out=room / f"{short}-{hashed}"))
+
+
+def _of_start(job: Job) -> str:
+    """The pretraining's folder holds its hash; of another run, the weights' own."""
+    if job.after:
+        return job.after.name
+    return _weights_digest(job.start_folder) if job.start_folder else "scratch"
+
+
+def _told(value: Any) -> Any:
+    """Like ``freeze``, without the fields that have their default value."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return freeze(value)
+    told: dict[str, Any] = {"kind": f"{type(value).__module__}.{type(value).__name__}"}
+    for part in dataclasses.fields(value):
+        mine = getattr(value, part.name)
+        if part.default_factory is not dataclasses.MISSING:
+            default = part.default_factory()
+        else:
+            default = part.default
+        if mine != default:
+            told[part.name] = _told(mine)
+    return told
+
+
+@cache
+def _weights_digest(run: Path) -> str:
+    names = ("encoder.safetensors", "best.safetensors", "last.safetensors")
+    path = next((run / n for n in names if (run / n).is_file()), None)
+    if path is None:
+        raise InputError(f"{run} is not a finished run; it has no weights.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,210 @@
+"""From a study to its jobs: the recipe of each pretraining and cell."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scanprior import pretext
+from scanprior.contracts import InputError
+from scanprior.data.crops import fitting_crop
+from scanprior.data.split import Split
+from scanprior.data.store import Store, Volume
+from scanprior.fit import Training
+from scanprior.nn import encoders
+from scanprior.recipes.finetune import Finetune
+from scanprior.recipes.pretrain import Pretrain
+from scanprior.study import starts, subsets
+from scanprior.study.jobs import Job, Plan, Test, View
+from scanprior.study.naming import named
+from scanprior.study.plan import Study
+from scanprior.study.starts import Start
+
+
+def plan(study: Study) -> Plan:
+    """The plan of ``study``; only reads.
+
+    Raises :class:`InputError` for whatever can be known to be wrong before any work.
+    """
+    return _Planner(study).plan()
+
+
+class _Planner:
+    def __init__(self, study: Study):
+        self.study, self.out = study, study.out.resolve()
+        self.store = Store(study.store)
+        self.parts = subsets.parts(self.store, study)
+        self.held = subsets.relatives(self.store, self.store, self.parts.test)
+        self.views: dict[Path, View] = {}
+        self.starts = {text: starts.parse(text, self.store.spatial_dims) for text in study.starts}
+        names = [start.name for start in self.starts.values()]
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"two starts have the same name in {names}; name runs NAME=run:FOLDER."
+            )
+        self.changes = starts.changes(study.overrides)
+        for name in self.changes:
+            if name not in {s.name for s in self.starts.values() if s.kind in _PRETRAINED}:
+                raise InputError(
+                    f"an override is for {name!r}, which this study does not pretrain."
+                )
+        self.crop = study.crop or self._fitting()
+
+    def plan(self) -> Plan:
+        study = self.study
+        self.pretrainings: dict[tuple[str, int], Job] = {}
+        for seed in study.seeds:
+            for start in self.starts.values():
+                if start.kind in _PRETRAINED:
+                    own = seed if study.pretrain_each_seed else 0
+                    if (start.name, own) not in self.pretrainings:
+                        self.pretrainings[start.name, own] = self._pretraining(start, own)
+        cells: dict[tuple[str, int, int], Job] = {}
+        for cell in study.runs():
+            labels = subsets.count(cell.labels, len(self.parts.pool))
+            start = self.starts[cell.start]
+            cells[start.name, labels, cell.seed] = self._cell(start, labels, cell.seed)
+        return Plan(
+            parts=self.parts,
+            pretrainings=tuple(self.pretrainings.values()),
+            cells=tuple(cells.values()),
+            views=tuple(self.views.values()),
+        )
+
+    def _pretraining(self, start: Start, seed: int) -> Job:
+        study = self.study
+        task = pretext.find(start.what)() if start.kind == "pretext" else None
+        told = self.changes.get(start.name, {})
+        training, task, crop = starts.apply(start.name, told, study.pretraining, task)
+        if "batch_size" not in told:
+            training = self._of_slices(start, training)
+        more: dict[str, Any] = {
+            "encoder": study.encoder,
+            "widths": study.widths,
+            "spatial_dims": start.dims,
+            "crop": crop or self._crop(start),
+            "seed": seed,
+            "training": training,
+        }
+        if task is not None:
+            store = self._view(self.store, "pretraining", (), (), self.held)
+            recipe = Pretrain(store=store, out=self.out, task=task, **more)
+        else:
+            recipe = self._supervised(more)
+        job = Job(
+            recipe=recipe,
+            name=f"pretraining {start.name}, seed {seed}",
+            kind=f"pretraining {start.name}",
+            start=start.name,
+            seed=seed,
+        )
+        return self._named(job, f"{start.name}-seed-{seed}", "pretrainings")
+
+    def _supervised(self, more: dict[str, Any]) -> Finetune:
+        """Training on another store's label maps, without the held volumes and their relatives."""
+        if self.study.supervised is None:
+            raise InputError("start supervised needs --supervised STORE; scanprior autolabel makes "
+                             "one.")  # fmt: skip
+        store = Store(self.study.supervised)
+        held = subsets.relatives(self.store, store, self.held)
+        train = tuple(v.id for v in store if v.labelled and v.id not in held)
+        if not train:
+            raise InputError(f"{store.folder} has no label maps beyond the test volumes.")
+        view = self._view(store, "supervised", train, (), held)
+        return Finetune(store=view, out=self.out, validate_every=0, **more)
+
+    def _cell(self, start: Start, labels: int, seed: int) -> Job:
+        study = self.study
+        before = self.pretrainings.get((start.name, seed if study.pretrain_each_seed else 0))
+        begin = before.folder if before else Path(start.what) if start.kind == "run" else None
+        training = self._of_slices(start, study.finetuning)
+        if start.kind == "scratch-long":
+            training = replace(training, steps=training.steps + self._long(start, training))
+        pool = subsets.order(self.store, self.parts.pool, study.split_seed, seed)
+        validation = self.parts.validation if study.validate_every else ()
+        recipe = Finetune(
+            store=self._view(self.store, f"seed-{seed}", pool, validation, self.held),
+            out=self.out,
+            start=str(begin) if begin else "scratch",
+            task=study.task,
+            labels=float(labels),
+            encoder=study.encoder,
+            widths=study.widths,
+            spatial_dims=start.dims,
+            crop=self._crop(start),
+            frozen_steps=study.frozen_steps if begin else 0,
+            validate_every=study.validate_every,
+            seed=seed,
+            training=training,
+        )
+        test = Test(
+            cases=self.parts.test,
+            regions=study.regions,
+            tolerance=study.tolerance,
+            keep=study.predictions,
+        )
+        job = Job(
+            recipe=recipe,
+            name=f"{start.name}, {labels} labels, seed {seed}",
+            kind="fine-tuning" + (" on slices" if start.dims < self.store.spatial_dims else ""),
+            test=test,
+            start=start.name,
+            labels=labels,
+            seed=seed,
+            after=before.folder if before else None,
+            start_folder=begin,
+        )
+        return self._named(job, f"{start.name}-{labels}-labels-seed-{seed}", "cells")
+
+    def _named(self, job: Job, name: str, room: str) -> Job:
+        view = self.views[job.recipe.store]
+        mine = view.store == self.store.folder
+        digest = self.store.digest if mine else Store(view.store).digest
+        return named(job, name, self.out / room, view, digest)
+
+    def _view(
+        self,
+        store: Store,
+        name: str,
+        train: tuple[str, ...],
+        validation: tuple[str, ...],
+        held: Any,
+    ) -> Path:
+        folder = self.out / "stores" / name
+        split = Split(train, validation, tuple(sorted(held)), self.study.split_seed)
+        self.views[folder] = View(store.folder, folder, split)
+        return folder
+
+    def _fitting(self) -> tuple[int, ...]:
+        dims = self.store.spatial_dims
+        encoder = encoders.build(self.study.encoder, dims, self.store.channels, self.study.widths)
+        volumes: list[Volume] = [v for v in self.store if v.id not in self.held]
+        return fitting_crop(
+            volumes, dims, limit={2: 224, 3: 64}[dims], multiple=encoder.strides[-1]
+        )
+
+    def _crop(self, start: Start) -> tuple[int, ...]:
+        return self.crop[-start.dims :]
+
+    def _of_slices(self, start: Start, training: Training) -> Training:
+        if start.dims == self.store.spatial_dims:
+            return training
+        return replace(training, batch_size=self.study.slices or training.batch_size * self.crop[0])
+
+    def _long(self, start: Start, training: Training) -> int:
+        """Steps of fine-tuning that see as many voxels as the longest pretraining did."""
+        if self.study.long_steps is not None:
+            return self.study.long_steps
+        seen = [_voxels(j.recipe) for j in self.pretrainings.values()
+                if j.recipe.spatial_dims == start.dims]  # fmt: skip
+        if not seen:
+            raise InputError(f"{start.name} has no pretraining to match; give --long-steps.")
+        return math.ceil(max(seen) / (training.batch_size * math.prod(self._crop(start))))
+
+
+_PRETRAINED = ("pretext", "supervised")
+
+
+def _voxels(recipe: Pretrain | Finetune) -> int:
+    assert recipe.crop is not None
+    return recipe.training.steps * recipe.training.batch_size * math.prod(recipe.crop)

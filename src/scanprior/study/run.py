@@ -1,0 +1,165 @@
+"""Run a study to its end, as far as its cells let it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from scanprior.contracts import InputError
+from scanprior.data.split import Split
+from scanprior.fit import engine
+from scanprior.fit.progress import say
+from scanprior.saved import write_json
+from scanprior.study import executors, subsets
+from scanprior.study.estimate import estimate
+from scanprior.study.jobs import Job, Plan
+from scanprior.study.plan import Study
+from scanprior.study.planner import plan
+from scanprior.study.results import Results
+from scanprior.study.work import Status, status, write_status
+
+
+def run_study(study: Study) -> dict[str, Any]:
+    """Run ``study``, or what is left of it.
+
+    Leaves in ``study.out``: results.csv and cells.csv, rewritten after every cell; split.json,
+    study.json; and the run folders under ``pretrainings`` and ``cells``.
+
+    Returns ``out``, ``results``, ``costs`` (cells.csv), ``cells``, ``done``, ``failed``,
+    ``failures`` (cell to reason) and ``minutes`` of this call.
+
+    Raises:
+        InputError: for what can be known before work starts, and where another process runs this
+            study. SystemExit(143) after SIGTERM, once what runs is saved.
+    """
+    planned = plan(study)
+    if study.dry_run:
+        return estimate(study, planned)
+    study.out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(study.out / ".lock", timeout=0):
+            return _run(study, planned)
+    except Timeout as error:
+        raise InputError(f"{study.out} is being written by another study; let it end.") from error
+
+
+def _run(study: Study, planned: Plan) -> dict[str, Any]:
+    began = time.monotonic()
+    _keep_split(study, planned)
+    write_json(study.out / "study.json", study)
+    for view in planned.views:
+        subsets.write_view(*view)
+    results = Results(planned, study.out)
+    todo = [job for job in planned.jobs if (now := status(job)) is None or now.state != "done"]
+    for job in todo:
+        (job.folder / "status.json").unlink(missing_ok=True)
+    results.write()
+    executor = executors.make(study)
+    with engine.termination() as asked:
+        try:
+            _Drive(planned, todo, executor, results).run(asked)
+        finally:
+            executor.stop()
+    states = {job.name: status(job) for job in planned.cells}
+    failures = {n: s.reason for n, s in states.items() if s is not None and s.state == "failed"}
+    return {
+        "out": str(study.out),
+        "results": str(study.out / "results.csv"),
+        "costs": str(study.out / "cells.csv"),
+        "cells": len(states),
+        "done": len(states) - len(failures),
+        "failed": len(failures),
+        "failures": failures,
+        "minutes": round((time.monotonic() - began) / 60, 2),
+    }
+
+
+def _keep_split(study: Study, planned: Plan) -> None:
+    """One test set for ever: a folder's results may not mix two."""
+    split = Split(*planned.parts, seed=study.split_seed)
+    path = study.out / "split.json"
+    if path.is_file():
+        kept = Split.load(path)
+        if set(kept.test) != set(split.test) or set(kept.validation) != set(split.validation):
+            raise InputError(
+                f"{path} holds other test or validation volumes; choose another --out, since one "
+                "study has one test set."
+            )
+    split.save(path)
+
+
+class _Drive:
+    """Starts jobs when their pretraining is done and there is room, and tells of each end."""
+
+    def __init__(self, planned: Plan, todo: list[Job], executor: executors.Executor,
+                 results: Results):  # fmt: skip
+        self.todo, self.executor, self.results = todo, executor, results
+        self.total = len(planned.jobs)
+        self.position = self.total - len(todo)
+        self.pretraining = {job.folder: job for job in planned.pretrainings}
+        self.took: dict[bool, list[float]] = {True: [], False: []}
+        """Minutes of the jobs that ended in this call: of cells (True) and of pretrainings."""
+        self.began: dict[Path, float] = {}
+
+    def run(self, asked: Any) -> None:
+        waiting, running = list(self.todo), 0
+        while waiting or running:
+            for job in list(waiting):
+                before = self._before(job)
+                if running < self.executor.room and before is not None and before.state == "done":
+                    waiting.remove(job)
+                    running += 1
+                    self.began[job.folder] = time.monotonic()
+                    self.executor.start(job)
+                elif before is not None and before.state == "failed":
+                    waiting.remove(job)
+                    write_status(job, Status("failed", reason=f"its pretraining failed: "
+                                             f"{before.reason}"))  # fmt: skip
+                    self._tell(job, waiting)
+            for job, reason in self.executor.ended() if running else []:
+                running -= 1
+                if asked.is_set() and status(job) is None:
+                    continue  # stopped, not failed
+                if status(job) is None:
+                    write_status(job, Status("failed", reason=reason))
+                minutes = (time.monotonic() - self.began.pop(job.folder)) / 60
+                self.took[job.test is not None].append(minutes)
+                self._tell(job, waiting)
+            if asked.is_set():
+                raise SystemExit(engine.TERMINATED)
+
+    def _before(self, job: Job) -> Status | None:
+        """How the pretraining of ``job`` ended; None while it has not."""
+        return status(self.pretraining[job.after]) if job.after else Status("done")
+
+    def _tell(self, job: Job, waiting: list[Job]) -> None:
+        """One line for the person, and both tables."""
+        self.position += 1
+        now = status(job)
+        assert now is not None
+        if now.state == "failed":
+            what = f"FAILED: {now.reason}"
+        else:
+            what = f"{now.minutes:.1f} min"
+            if job.test is not None:
+                what += ", {} {:.4f}".format(*self.results.score(job))
+        left = self._left(waiting)
+        say(f"[{self.position}/{self.total}] {job.name}: {what}"
+            + (f"; about {left:.0f} min left" if left else ""))  # fmt: skip
+        if job.test is not None:
+            self.results.write()
+
+    def _left(self, waiting: list[Job]) -> float:
+        """Minutes, by what jobs of the same sort took in this call."""
+        known = self.took[True] + self.took[False]
+        if not known:
+            return 0.0
+        minutes = 0.0
+        for job in waiting:
+            minutes += float(np.mean(self.took[job.test is not None] or known))
+        now = time.monotonic()
+        for folder in self.began:
+            minutes += max(0.0, float(np.mean(known)) - (now - self.began[folder]) / 60)
+        return minutes / self.executor.room

@@ -1,0 +1,117 @@
+"""One job, wherever it runs: train, score the last weights, and say in its folder how it ended."""
+
+import os
+import time
+import traceback
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from filelock import FileLock
+
+from scanprior.contracts import InputError
+from scanprior.fit.log import rows
+from scanprior.recipes.finetune import finetune
+from scanprior.recipes.pretrain import Pretrain, pretrain
+from scanprior.saved import freeze, read_json, write_json
+from scanprior.study.jobs import Job
+from scanprior.study.score import score
+
+STATUS = "status.json"
+FAILURES = (
+    InputError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What ends one job and not the study: one cell's bad luck must not cost a night's other cells."""
+
+
+class Status(NamedTuple):
+    """How a job ended. ``minutes`` of training and ``test_minutes`` count all sittings."""
+
+    state: str
+    """done or failed."""
+    minutes: float = float("nan")
+    test_minutes: float = float("nan")
+    steps: int = 0
+    reason: str = ""
+
+
+def status(job: Job) -> Status | None:
+    """How ``job`` ended; None where it has not."""
+    path = job.folder / STATUS
+    if not path.is_file():
+        return None
+    found = Status(**read_json(path))
+    if found.state == "done" and not _agrees(freeze(job.recipe), _recipe(job.folder)):
+        return Status("failed", reason=f"{job.folder} was run with other settings; delete it.")
+    return found
+
+
+def attempt(job: Job) -> None:
+    """Run ``job``, or leave it as it is where it is done; a failure is written, not raised."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    # A job of a study that was killed may still run; what it finishes need not be done again.
+    with FileLock(job.folder / ".lock"):
+        now = status(job)
+        if now and now.state == "done":
+            return
+        (job.folder / STATUS).unlink(missing_ok=True)
+        try:
+            ended = _run(job)
+        except FAILURES as error:
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            (job.folder / "error.txt").write_text(traceback.format_exc())
+            ended = Status("failed", reason=f"{kind}{error}")
+        write_status(job, ended)
+
+
+def write_status(job: Job, ended: Status) -> None:
+    """Leave ``ended`` in the job's folder."""
+    write_json(job.folder / STATUS, ended._asdict())
+
+
+def _run(job: Job) -> Status:
+    recipe = job.recipe
+    if isinstance(recipe, Pretrain):
+        pretrain(recipe)
+    else:
+        finetune(recipe)
+    minutes = rows(job.folder)[-1]["seconds"] / 60
+    began = time.monotonic()
+    if job.test is not None and not isinstance(recipe, Pretrain):
+        write_csv(job.folder / "scores.csv", score(recipe, job.test))
+    tested = (time.monotonic() - began) / 60
+    return Status("done", round(minutes, 4), round(tested, 4), recipe.training.steps)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    table.to_csv(temporary, index=False)
+    os.replace(temporary, path)
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    path = folder / "recipe.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def _agrees(mine: Any, theirs: Any, top: bool = True) -> bool:
+    """Whether a recipe is the one of a folder, but for where things lie and for newer fields."""
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        places = {"out", "store", "start"} if top else set()
+        return all(
+            name in places or name not in theirs or _agrees(mine[name], theirs[name], top=False)
+            for name in mine
+        )
+    return mine == theirs

@@ -1,0 +1,78 @@
+"""`scanprior study`: flags, a Python file, and flags after it."""
+
+from pathlib import Path
+
+import pytest
+
+from scanprior import cli
+from scanprior.contracts import InputError
+from scanprior.downstream.classification import Classification
+from scanprior.downstream.segmentation import Segmentation
+from scanprior.fit import Training
+from scanprior.study import Study, run_study
+
+FILE = """
+from pathlib import Path
+from scanprior.fit import Training
+from scanprior.study import Study
+study = Study(store=Path("s"), out=Path("o"), labels=(3, "50%"), finetuning=Training(steps=7))
+"""
+
+
+def test_flags_are_the_study() -> None:
+    line = (
+        "study --store s --out o --starts scratch rpl-2d --labels 3 25% --seeds 4 "
+        "--pretraining.steps 9 --finetuning.lr 0.01 --task.flip-axes 2 --overrides rpl-2d.steps=5"
+    )
+    study, run = cli.parse(line.split())
+    assert run is run_study
+    assert study == Study(
+        store=Path("s"),
+        out=Path("o"),
+        starts=("scratch", "rpl-2d"),
+        labels=(3, "25%"),
+        seeds=(4,),
+        pretraining=Training(steps=9),
+        finetuning=Training(lr=0.01),
+        task=Segmentation(flip_axes=(2,)),
+        overrides=("rpl-2d.steps=5",),
+    )
+    line = "classification --store s --out o --task.answer ordinal"
+    graded, _ = cli.parse(["study", *line.split()])
+    assert graded.task == Classification(answer="ordinal")
+
+
+def test_a_file_is_a_study_and_flags_change_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    study, _ = cli.parse(["study", str(path), "--seeds", "8", "--dry-run"])
+    assert study == Study(
+        store=Path("s"),
+        out=Path("o"),
+        labels=(3, "50%"),
+        seeds=(8,),
+        finetuning=Training(steps=7),
+        dry_run=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("x = 1", "holds no study"), ("study = Study(", "cannot be run"), (None, "does not exist")],
+)
+def test_a_file_without_a_study(tmp_path: Path, text: str | None, sentence: str) -> None:
+    path = tmp_path / "mine.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        cli.parse(["study", str(path)])
+
+
+def test_a_failed_cell_is_exit_code_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "run_study", lambda study: {"failures": {"a cell": "no memory"}})
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["study", "--store", "s", "--out", "o", "--json"])
+    assert ended.value.code == 1
+    assert '"a cell": "no memory"' in capsys.readouterr().out

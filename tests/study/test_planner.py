@@ -1,0 +1,179 @@
+"""What follows from a study before any of it is done."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scanprior.contracts import InputError
+from scanprior.data.split import Split
+from scanprior.data.store import Store
+from scanprior.fit import Training
+from scanprior.pretext.rpl import RelativePatchLocation
+from scanprior.recipes.finetune import Finetune
+from scanprior.recipes.pretrain import Pretrain
+from scanprior.study import Cell, Study
+from scanprior.study.jobs import Job
+from scanprior.study.planner import plan
+
+Make = Callable[..., Study]
+
+
+def cells(study: Study) -> dict[Cell, Job]:
+    return {Cell(job.start, job.labels, job.seed): job for job in plan(study).cells}
+
+
+def test_every_start_meets_every_number_of_labels_and_seed(tiny_study: Make) -> None:
+    study = tiny_study(starts=("scratch", "rotation", "rpl"), seeds=(0, 5))
+    assert len(study.runs()) == 3 * 2 * 2 == len(set(study.runs()))
+    assert study.runs()[:2] == (Cell("scratch", 1, 0), Cell("rotation", 1, 0))
+    assert {(c.start, c.seed) for c in study.runs()} == {
+        (start, seed) for start in study.starts for seed in (0, 5)
+    }
+    assert set(cells(study)) == set(study.runs())
+    assert len({job.folder for job in plan(study).jobs}) == 12 + 2
+
+
+def test_a_pretraining_comes_right_before_its_first_cell(tiny_study: Make) -> None:
+    names = [job.name for job in plan(tiny_study(labels=(1,), seeds=(0, 1))).jobs]
+    assert names == [
+        "scratch, 1 labels, seed 0",
+        "pretraining rotation, seed 0",
+        "rotation, 1 labels, seed 0",
+        "scratch, 1 labels, seed 1",
+        "rotation, 1 labels, seed 1",
+    ]
+    each = plan(tiny_study(labels=(1,), seeds=(0, 1), pretrain_each_seed=True))
+    assert [job.seed for job in each.pretrainings] == [0, 1]
+
+
+def views(study: Study) -> dict[str, Split]:
+    return {view.folder.name: view.split for view in plan(study).views}
+
+
+def test_subsets_are_nested_grouped_and_other_for_other_seeds(tiny_study: Make) -> None:
+    found = views(tiny_study(seeds=tuple(range(6))))
+    pool = set(found["seed-0"].train)
+    orders = {found[f"seed-{seed}"].train for seed in range(6)}
+    assert len(orders) > 3
+    for order in orders:  # labels 1 is the first of labels 3: one order a seed
+        assert set(order) == pool
+        if "ball_00" in pool:  # a patient's volumes follow each other
+            assert abs(order.index("ball_00") - order.index("ball_01")) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_patient_is_on_both_sides(tiny_study: Make, store: Path, seed: int) -> None:
+    study = tiny_study(split_seed=seed)
+    test, validation = plan(study).parts.test, plan(study).parts.validation
+    pool = plan(study).parts.pool
+    assert len(test) == 2
+    assert len(validation) == 1
+    assert sorted(test + validation + pool) == [f"ball_{i:02}" for i in range(11)]
+    owner = {v.id: v.patient for v in Store(store)}
+    assert not {owner[i] for i in test} & {owner[i] for i in validation + pool}
+    held = views(study)["pretraining"].test  # ball_11 has the bytes of ball_10
+    assert set(test) <= set(held)
+    assert ("ball_11" in held) == ("ball_10" in test)
+
+
+def test_a_given_split_is_taken_and_checked(tiny_study: Make, tmp_path: Path) -> None:
+    path = tmp_path / "given.json"
+    Split(("ball_02", "ball_03", "ball_04"), ("ball_05",), ("ball_00",), 0).save(path)
+    assert plan(tiny_study(split=path)).parts.test == ("ball_00",)
+    Split(("ball_02", "ball_01", "ball_04"), ("ball_05",), ("ball_00",), 0).save(path)
+    with pytest.raises(InputError, match="ball_01 is of the same patient"):
+        plan(tiny_study(split=path))
+
+
+def test_a_share_of_the_pool(tiny_study: Make) -> None:
+    found = {job.labels for job in plan(tiny_study(labels=("25%", 2, "100%"))).cells}
+    assert found == {2, 8}
+    with pytest.raises(InputError, match="9 labels cannot be taken from 8"):
+        plan(tiny_study(labels=(9,)))
+
+
+def test_every_start_has_the_same_budget_and_scratch_is_never_frozen(tiny_study: Make) -> None:
+    study = tiny_study(
+        starts=("scratch", "rotation", "scratch-2d", "rotation-2d"),
+        frozen_steps=1,
+        pretraining=dataclasses.replace(tiny_study().pretraining, steps=9),
+    )
+    found = cells(study)
+    recipes = {start: found[Cell(start, 3, 0)].recipe for start in study.starts}
+    assert {r.training.steps for r in recipes.values()} == {2}
+    assert all(isinstance(r, Finetune) for r in recipes.values())
+    frozen = {s: r.frozen_steps for s, r in recipes.items() if isinstance(r, Finetune)}
+    assert frozen == {"scratch": 0, "rotation": 1, "scratch-2d": 0, "rotation-2d": 1}
+    assert recipes["scratch"].crop == (16, 16, 16)
+    assert recipes["scratch-2d"].crop == (16, 16)
+    assert recipes["scratch-2d"].training.batch_size == 2 * 16  # as many voxels a step
+
+
+def test_scratch_long_sees_what_the_pretraining_saw(tiny_study: Make) -> None:
+    study = tiny_study(
+        starts=("scratch-long", "rotation", "rpl"),
+        overrides=("rpl.steps=7", "rpl.batch_size=4", "rpl.crop=[24,16,16]"),
+    )
+    # rpl: 7 steps x 4 crops of 24 x 16 x 16; a step of fine-tuning has 2 crops of 16 x 16 x 16
+    assert cells(study)[Cell("scratch-long", 1, 0)].recipe.training.steps == 2 + 21
+    told = dataclasses.replace(study, long_steps=5)
+    assert cells(told)[Cell("scratch-long", 1, 0)].recipe.training.steps == 7
+    with pytest.raises(InputError, match="no pretraining to match"):
+        plan(tiny_study(starts=("scratch-long",)))
+
+
+def test_overrides_reach_the_training_and_the_task(tiny_study: Make) -> None:
+    told = ("rpl.steps=7", "rpl.lr=1", "rpl.grid=2", "rpl.optimizer=adam")
+    study = tiny_study(starts=("rpl", "rotation"), overrides=told)
+    found = {job.start: job.recipe for job in plan(study).pretrainings}
+    rpl = found["rpl"]
+    assert isinstance(rpl, Pretrain)
+    assert (rpl.training.steps, rpl.training.lr, rpl.training.optimizer) == (7, 1.0, "adam")
+    assert rpl.task == RelativePatchLocation(grid=2)
+    assert found["rotation"].training == study.pretraining
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"starts": ("scratch", "scratch")}, "repeats one"),
+        ({"starts": ("scratsh",)}, "there is no start 'scratsh'"),
+        ({"starts": ("supervised",)}, "needs --supervised"),
+        ({"starts": ("run:nowhere",)}, "does not exist"),
+        ({"overrides": ("cpc.steps=3",)}, "does not pretrain"),
+        ({"overrides": ("rotation.step=3",)}, "neither the training nor the task has it"),
+        ({"overrides": ("rotation.steps=three",)}, "must be a int"),
+        ({"overrides": ("rotation steps",)}, "is not START.FIELD=VALUE"),
+        ({"seeds": ()}, "without seeds"),
+        ({"test": 11}, "too few for 11 test"),
+        ({"finetuning": Training(devices=2)}, "one device"),
+    ],
+)
+def test_bad_input_is_refused_before_work(
+    tiny_study: Make, told: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        plan(tiny_study(**told))
+
+
+def test_the_hash_knows_what_decides_a_result(tiny_study: Make, store: Path) -> None:
+    one = Cell("rotation", 1, 0)
+    first = cells(tiny_study())[one].folder.name
+    assert cells(tiny_study())[one].folder.name == first
+    assert cells(tiny_study(seeds=(3, 0), labels=(1, 2), jobs=7, predictions=0))[
+        one
+    ].folder.name == (first)
+    long = dataclasses.replace(tiny_study().pretraining, steps=3)
+    others = [
+        tiny_study(pretraining=long),  # another start
+        tiny_study(finetuning=long),
+        tiny_study(split_seed=4),
+        tiny_study(tolerance=2.0),
+    ]
+    index = store / "index.json"
+    names = {cells(study)[one].folder.name for study in others}
+    index.write_text(index.read_text().replace('"digest": "balls"', '"digest": "others"'))
+    names.add(cells(tiny_study())[one].folder.name)
+    assert len(names | {first}) == 6
