@@ -45,7 +45,7 @@ def test_python_example_runs(tmp_path, monkeypatch):
 QUICK = {
     "pretrain": "--steps 3 --batch-size 2",
     "finetune": "--steps 3 --batch-size 2 --labels 4",
-    "study": "--test 2 --validation 1 --pretraining.steps 2 --finetuning.steps 2 --validate-every 1",
+    "study": "--test 2 --validation 1 --pretraining.steps 2 --finetuning.steps 2",
 }
 """What makes a command short here; a flag given twice takes the second value."""
 

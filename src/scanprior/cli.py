@@ -14,6 +14,7 @@ from scanprior import __version__, demo, downstream, pretext
 from scanprior.bench import Bench, bench
 from scanprior.contracts import InputError, Task
 from scanprior.data.prepare import Prepare, run_prepare
+from scanprior.doctor import Doctor, run_doctor
 from scanprior.recipes.autolabel import Autolabel, autolabel
 from scanprior.recipes.crossvalidate import CrossValidate, crossvalidate
 from scanprior.recipes.evaluate import Evaluate, run_evaluate
@@ -30,6 +31,8 @@ from scanprior.study.command import command
 USAGE = """\
 scanprior: from scans nobody has labelled to encoders that need fewer labels
 
+  scanprior doctor SOURCE|STORE [--out DIR] [--fix DIR]
+                                                       what is wrong with it, before any work
   scanprior prepare SOURCE STORE                       scans to a store, once
   scanprior pretrain TASK --store STORE --out RUN      cpc, exemplar, jigsaw, rotation, rpl;
                                                        --paper 2|3 takes the paper's settings
@@ -67,6 +70,8 @@ class Verb(NamedTuple):
 def verb(name: str, words: list[str]) -> tuple[Verb, list[str]]:
     """The verb called ``name`` and the arguments left for its flags."""
     match name:
+        case "doctor":
+            return Verb(Doctor, run_doctor, ("source",)), words
         case "prepare":
             return Verb(Prepare, run_prepare, ("source", "store")), words
         case "pretrain":
@@ -194,8 +199,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if as_json:
         print(json.dumps(result, default=str))
     else:
-        print("\n".join(f"{key}: {value}" for key, value in result.items()))
-    if result.get("rejected") or result.get("failures"):
+        shown = ((key, value) for key, value in result.items() if key != "findings")
+        print("\n".join(f"{key}: {value}" for key, value in shown))
+    if result.get("errors"):
+        raise SystemExit(2)
+    if result.get("rejected") or result.get("failures") or result.get("warnings"):
         raise SystemExit(1)
 
 

@@ -85,7 +85,7 @@ def test_a_split_of_the_user_s_own(store: Path, tmp_path: Path) -> None:
     ("more", "sentence"),
     [
         ({"crop": (20, 20, 20)}, "give --crop 2 numbers"),
-        ({"crop": (2, 2)}, "too small for an encoder"),
+        ({"crop": (2, 2)}, "too small"),
         ({"labels": 99.0}, "99 labels were asked for"),
         ({"task": Classification(flip_axes=(2,))}, "flip_axes"),
     ],

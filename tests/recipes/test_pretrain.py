@@ -90,7 +90,7 @@ def test_weights_are_the_seed_s(ball_store: Path, tmp_path: Path) -> None:
     ("more", "sentence"),
     [
         ({"crop": (16, 16)}, "give --crop 3 numbers"),
-        ({"crop": (0, 16, 16)}, "is empty"),
+        ({"crop": (0, 16, 16)}, "too small"),
         ({"encoder": "large"}, "there is no encoder 'large'"),
         ({"crop": (2, 2, 2)}, "too small"),
     ],

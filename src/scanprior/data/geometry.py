@@ -1,4 +1,5 @@
-"""From a source's voxel grid to the store's, and back. Every step is axis-aligned and exact.
+"""From a source's voxel grid to the store's, and back. Every step is axis-aligned and exact
+(but :func:`straightened` and :func:`evenly`, which come before, where the user asks for them).
 
 A step returns the new image and a matrix: its voxel (x, y[, z], 1) to the old image's. Their
 product leads from the store to the source, whatever the source's orientation, obliqueness or shear.
@@ -12,7 +13,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from scipy import ndimage
 
-from scanprior.data.image import Image
+from scanprior.data.image import Image, spacing_of
 
 Moved = tuple[Image, np.ndarray]
 
@@ -59,6 +60,65 @@ def crop(image: Image, box: tuple[slice, ...]) -> Moved:
     step = np.eye(len(box) + 1)
     step[:-1, -1] = [side.start for side in box][::-1]
     return image.moved(image.array[(slice(None), *box)], step), step
+
+
+def sheared(affine: np.ndarray) -> float:
+    """How many degrees an image's axes are off right angles; 0 where that is no more than one."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    off = np.abs(axes.T @ axes - np.eye(3)).max()
+    degrees = float(np.rad2deg(np.arcsin(min(off, 1.0))))
+    return degrees if degrees > 1 else 0.0
+
+
+def straightened(image: Image, order: int) -> Image:
+    """The same scene on a grid with right angles that covers all of it.
+
+    The rows keep their direction and the planes of the first two axes theirs, as the slices of a
+    tilted gantry do; voxels keep their volume (the affine's QR decomposition). Outside the source
+    is its lowest value. ``order`` is 0 (nearest: label maps) or 1.
+    """
+    if image.affine is None:
+        return image
+    axes, sizes = np.linalg.qr(image.affine[:3, :3])
+    turn = np.where(np.diag(sizes) < 0, -1.0, 1.0)
+    upright = axes * turn * np.abs(np.diag(sizes))
+    # Old voxel (x, y, z) to new, but for the offset; its corners say how far the new grid reaches.
+    forth = np.linalg.solve(upright, image.affine[:3, :3])
+    ends = np.array(np.meshgrid(*([0.0, n - 1.0] for n in image.shape[::-1]))).reshape(3, -1)
+    low, high = (forth @ ends).min(axis=1), (forth @ ends).max(axis=1)
+    shape = np.ceil(high - low - 1e-3).astype(int) + 1
+    affine = np.eye(4)
+    affine[:3, :3] = upright
+    affine[:3, 3] = image.affine[:3, 3] + upright @ low
+    back = np.linalg.inv(forth)
+    matrix, offset = back[::-1, ::-1], (back @ low)[::-1]  # array order
+    channels = [
+        ndimage.affine_transform(
+            channel,
+            matrix,
+            offset,  # pyright: ignore[reportArgumentType]  (SciPy's types know only a number)
+            output_shape=tuple(shape[::-1]),
+            order=order,
+            mode="constant",
+            cval=channel.min() if order else 0,
+        )
+        for channel in image.array
+    ]
+    return Image(np.stack(channels), affine, spacing_of(affine))
+
+
+def evenly(array: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """``(c, z, y, x)`` with slices at ``heights`` (ascending from 0) to slices at 0, 1, 2, ... .
+
+    Linear between the two neighbours; as it is where the heights are whole numbers in turn.
+    """
+    if np.array_equal(heights, np.arange(len(heights))):
+        return array
+    wanted = np.arange(int(np.floor(heights[-1] + 1e-3)) + 1)
+    above = np.searchsorted(heights, wanted).clip(1, len(heights) - 1)
+    weight = (wanted - heights[above - 1]) / (heights[above] - heights[above - 1])
+    weight = weight.clip(0, 1).astype(np.float32)[:, None, None]
+    return array[:, above - 1] * (1 - weight) + array[:, above] * weight
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:

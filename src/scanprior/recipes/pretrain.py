@@ -18,6 +18,10 @@ from scanprior.pretext.rotation import Rotation
 from scanprior.saved import freeze, read_json, save_weights, write_json
 
 
+SMALLEST = 8
+"""Voxels an axis, below which a crop shows nothing to learn from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pretrain:
     """Pretrain an encoder on unlabelled volumes."""
@@ -110,14 +114,16 @@ def describe(
 
 
 def check_crop(crop: tuple[int, ...], dims: int, store: Store) -> None:
-    """A crop has a side for every axis, and a volume at least as many axes."""
+    """A crop has a side for every axis, and something to see; a volume has at least its axes."""
     if len(crop) != dims or dims > store.spatial_dims:
         raise InputError(
             f"a crop of {len(crop)} sides does not fit {dims}D training on the "
             f"{store.spatial_dims}D volumes of {store.folder}; give --crop {dims} numbers."
         )
-    if min(crop) < 1:
-        raise InputError(f"a crop of {crop} is empty; give sides of at least 16 voxels.")
+    if min(crop) < SMALLEST:
+        raise InputError(
+            f"a crop of {crop} is too small; give sides of at least {SMALLEST} voxels."
+        )
 
 
 @torch.no_grad()

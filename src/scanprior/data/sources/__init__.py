@@ -7,13 +7,13 @@ from collections import Counter
 from pathlib import Path
 
 from scanprior.contracts import InputError
-from scanprior.data.sources import brats, decathlon, folder, medmnist, photographs
+from scanprior.data.sources import brats, decathlon, dicom, folder, medmnist, photographs
 from scanprior.data.sources.case import Case, SourceOptions
 
 __all__ = ["Case", "SourceOptions", "find", "names"]
 
 # In the order in which they are asked; the first that recognises the source reads it.
-_FORMATS = (medmnist, decathlon, brats, folder, photographs)
+_FORMATS = (medmnist, decathlon, brats, folder, dicom, photographs)
 
 
 def names() -> list[str]:

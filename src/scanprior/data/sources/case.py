@@ -1,14 +1,18 @@
 """What every kind of source is reduced to: a list of cases."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from scanprior.contracts import InputError
-from scanprior.data.files import check_same_grid, read_image, read_label
+from scanprior.data.files import check_same_grid, parts, read_affine, read_image, read_label
+from scanprior.data.geometry import sheared, straightened
 from scanprior.data.image import Image
 
 Partition = Literal["train", "val", "test", "unlabelled"]
@@ -32,6 +36,12 @@ class SourceOptions:
     """The CSV's column of grades; grade or diagnosis when not given."""
     patient: str | None = None
     """Regular expression that finds the patient in a case's id; each case is one when not given."""
+    fourth_axis: Literal["channels", "times"] | None = None
+    """What several volumes of one scan are: channels of one image, or times, a case each. When not
+    given: channels of a file with four axes, times of a DICOM series."""
+    straighten: bool = False
+    """Resample what lies askew (a tilted gantry, a sheared affine, slices at varying distances)
+    onto an upright grid; such scans are refused otherwise."""
 
 
 @dataclass(frozen=True)
@@ -49,30 +59,75 @@ class Case:
     """How it is read: a function of a module, so that it can be sent."""
     row: int | None = None
     """Which image of the file it is, where the file holds many."""
+    straighten: bool = False
+    """Whether what lies askew is resampled; it is refused otherwise."""
+    shown: tuple[str, ...] | None = None
+    """What records call ``images``, where their own names may say who the patient is."""
+    place: tuple[tuple[float, ...], ...] | None = None
+    """The affine, where one file's header does not tell it."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files it is read from."""
-        return self.images if self.label is None else (*self.images, self.label)
+        """All files it is read from, the data of a header included."""
+        images = self.images if self.shown is not None else sum(map(parts, self.images), ())
+        return images if self.label is None else (*images, *parts(self.label))
+
+    @property
+    def called(self) -> str:
+        """The image in a sentence, without the patient."""
+        if self.shown is None:
+            return str(self.images[0])
+        more = f" and {len(self.shown) - 1} more" if len(self.shown) > 1 else ""
+        return f"{self.id} ({self.shown[0]}{more})"
+
+    def seen(self) -> Any:
+        """What changes when a file does: names, sizes and times as JSON has them.
+
+        A hash of them where names must not be shown. Raises ``OSError`` for a file that is gone.
+        """
+        listed = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in self.files]
+        if self.shown is None:
+            return json.loads(json.dumps(listed))
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+    def affine(self) -> np.ndarray | None:
+        """Voxel to mm as the headers say, nothing decoded; None for a photograph.
+
+        Raises :class:`InputError` for a header that cannot be read.
+        """
+        if self.place is not None:
+            return np.array(self.place, dtype=float)
+        return None if self.shown is not None else read_affine(self.images[0])
 
     def read(self) -> tuple[Image, Image | None]:
-        """The image and its label map, on the same grid.
+        """The image and its label map, on the same grid, its axes at right angles.
 
         Raises :class:`InputError` naming the file that cannot be used.
         """
-        return self.load(self)
+        image, label = self.load(self)
+        if image.affine is None or not sheared(image.affine):
+            return image, label
+        if not self.straighten:
+            raise InputError(
+                f"{self.called} lies askew (its axes are {sheared(image.affine):.1f} degrees off "
+                "right angles: a tilted gantry or a sheared affine); resample it with --straighten."
+            )
+        return straightened(image, 1), label and straightened(label, 0)
 
     def sha256(self, image: Image) -> str | list[str]:
-        """Of the bytes of each image file; of the pixels, where the file holds many images."""
-        if self.row is not None:
+        """Of the bytes of each image file; of the pixels, where the file holds many images or the
+        image many files."""
+        if self.row is not None or self.shown is not None:
             return hashlib.sha256(image.array.tobytes()).hexdigest()
-        hashes = [file_hash(path) for path in self.images]
+        hashes = [file_hash(*parts(path)) for path in self.images]
         return hashes[0] if len(hashes) == 1 else hashes
 
 
 def from_files(case: Case) -> tuple[Image, Image | None]:
-    """Read a case whose files are its own."""
+    """Read a case whose files are its own; ``row`` is a time point, where there is one."""
     image = read_image(case.images)
+    if case.row is not None:
+        image = replace(image, array=image.array[case.row : case.row + 1])
     if case.label is None:
         return image, None
     label = read_label(case.label)
@@ -80,9 +135,13 @@ def from_files(case: Case) -> tuple[Image, Image | None]:
     return image, label
 
 
-def file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def file_hash(*paths: Path) -> str:
+    """SHA-256 of a file, or of the hashes of several that belong together."""
+    hashes = []
+    for path in paths:
+        with path.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def case_of(
@@ -100,8 +159,9 @@ def case_of(
     identity = re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "case"
     known = label is not None or grade is not None
     part: Partition = partition or ("train" if known else "unlabelled")
+    patient = patient_of(identity, options.patient)
     return Case(
-        identity, images, label, grade, patient_of(identity, options.patient), part, load, row
+        identity, images, label, grade, patient, part, load, row, straighten=options.straighten
     )
 
 
