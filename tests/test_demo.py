@@ -20,12 +20,12 @@ def test_demo_writes_its_report_and_reuses_what_is_there(tmp_path):
     result = run_demo(recipe)
     report = (tmp_path / "out" / "report" / "report.md").read_text()
     assert result["cases"] == 2
-    assert set(result["dice"]) == {"scratch", "cpc"}
+    assert [row["start"] for row in result["rows"]] == ["scratch", "cpc"]
     assert "Paired difference over 2 held-out cases" in report
     assert len(list((tmp_path / "out" / "report").glob("*.png"))) >= 3
     weights = tmp_path / "out" / "cpc" / "encoder.safetensors"
     before = weights.read_bytes()
-    assert run_demo(recipe)["dice"] == result["dice"]
+    assert run_demo(recipe) == result
     assert weights.read_bytes() == before
 
 

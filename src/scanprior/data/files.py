@@ -1,23 +1,34 @@
-"""Scans and photographs on disk, to and from :class:`Image`. The only place that knows formats."""
+"""Scans and photographs on disk, to and from :class:`Image`: the files that are images by
+themselves (DICOM's series are ``sources.dicom``).
 
+What is made of a file's oddities is told at each reader: :mod:`scanprior.data.nifti` (Analyze and
+MGH too), :mod:`scanprior.data.itk` (NRRD, MetaImage), :mod:`scanprior.data.picture` (photographs,
+TIFF stacks, ``.npy``).
+"""
+
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image as Pillow
 
 from scanprior.contracts import InputError
 from scanprior.data.image import Image, spacing_of
+from scanprior.data.itk import itk_affine, itk_header, read_itk
+from scanprior.data.nifti import nifti_affine, read_nifti
+from scanprior.data.picture import read_numpy, read_picture
 
-NIBABEL = (".nii.gz", ".nii", ".mgz", ".mgh")
+NIBABEL = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
 SITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 PHOTOGRAPH = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-VOLUME = NIBABEL + SITK
+NUMPY = (".npy",)
+VOLUME = NIBABEL + SITK + NUMPY
+_HDF5 = (".h5", ".hdf5")
 
 _BROKEN = (
     OSError,
@@ -31,8 +42,16 @@ _BROKEN = (
     ImageFileError,
     HeaderDataError,
     Pillow.DecompressionBombError,
+    Pillow.DecompressionBombWarning,
 )
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+_READERS = {
+    NIBABEL: read_nifti,
+    SITK: read_itk,
+    NUMPY: read_numpy,
+    PHOTOGRAPH: read_picture,
+}
 
 
 def suffix(path: Path) -> str:
@@ -47,7 +66,10 @@ def stem(path: Path) -> str:
 
 
 def files_in(folder: Path, endings: tuple[str, ...], *, deep: bool = True) -> list[Path]:
-    """Files with one of ``endings`` in ``folder``, sorted; hidden ones (``._x``) are left out."""
+    """Files with one of ``endings`` in ``folder``, sorted; hidden ones (``._x``) are left out.
+
+    A pair of header and data (``.hdr`` and ``.img``) is one file, the data.
+    """
     found = folder.rglob("*") if deep else folder.iterdir()
     return sorted(
         path
@@ -55,7 +77,25 @@ def files_in(folder: Path, endings: tuple[str, ...], *, deep: bool = True) -> li
         if path.name.lower().endswith(endings)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
+        and not (suffix(path) == ".hdr" and path.with_suffix(".img").is_file())
     )
+
+
+def parts(path: Path) -> tuple[Path, ...]:
+    """The files that a scan is made of: ``path``, and the header or the data that belong to it."""
+    ending = suffix(path)
+    if ending in (".img", ".hdr"):
+        other = path.with_suffix(".hdr" if ending == ".img" else ".img")
+    elif ending in (".mhd", ".nhdr"):
+        with path.open("rb") as file:
+            said = file.read(1 << 16).decode("latin-1")
+        named = re.search(r"(?im)^(?:ElementDataFile|data ?file)\s*[=:]\s*(\S+)\s*$", said)
+        if named is None or named[1].upper() in ("LOCAL", "LIST"):
+            return (path,)
+        other = path.parent / named[1]
+    else:
+        return (path,)
+    return (path, other) if other.is_file() else (path,)
 
 
 def read_image(paths: Sequence[Path]) -> Image:
@@ -64,11 +104,29 @@ def read_image(paths: Sequence[Path]) -> Image:
     Raises :class:`InputError` naming the file that cannot be read, that holds NaN or infinity, or
     whose grid differs from the first one's.
     """
-    parts = [_image(path) for path in paths]
-    for part, path in zip(parts[1:], paths[1:], strict=True):
-        check_same_grid(parts[0], paths[0], part, path)
-    array = parts[0].array if len(parts) == 1 else np.concatenate([p.array for p in parts])
-    return Image(array, parts[0].affine, parts[0].spacing)
+    images = [_image(path) for path in paths]
+    first = images[0]
+    for image, path in zip(images[1:], paths[1:], strict=True):
+        check_same_grid(first, paths[0], image, path)
+    array = first.array if len(images) == 1 else np.concatenate([i.array for i in images])
+    return Image(array, first.affine, first.spacing)
+
+
+def volumes_in(path: Path) -> int:
+    """How many volumes (time points, channels) a file with four axes holds, from its header; 1 for
+    any other, and for one that cannot be read: its reading says why."""
+    try:
+        if suffix(path) in NIBABEL:
+            shape = nib.load(path).shape  # pyright: ignore
+            return int(shape[3]) if len(shape) == 4 else 1
+        if suffix(path) in SITK:
+            reader = itk_header(path)
+            if reader.GetDimension() == 4:
+                return int(reader.GetSize()[3])
+            return int(reader.GetNumberOfComponents())
+    except (InputError, *_BROKEN):
+        return 1
+    return 1
 
 
 def read_label(path: Path) -> Image:
@@ -100,17 +158,14 @@ def read_affine(path: Path) -> np.ndarray | None:
     """The affine alone, from the header; None for a photograph."""
     try:
         if suffix(path) in NIBABEL:
-            affine = np.asarray(nib.load(path).affine, dtype=float)  # pyright: ignore
+            affine = nifti_affine(nib.load(path), path)
         elif suffix(path) in SITK:
-            reader = sitk.ImageFileReader()
-            reader.SetFileName(str(path))
-            reader.ReadImageInformation()
-            affine = _itk_affine(reader, path)
+            affine = itk_affine(itk_header(path), path)
         else:
-            return None
+            return _load(path)[1] if suffix(path) in NUMPY else None
     except _BROKEN as error:
         raise _unreadable(path, error) from error
-    return _checked_affine(affine, path)
+    return None if affine is None else _checked_affine(affine, path)
 
 
 def write_label(path: Path, label: np.ndarray, affine: np.ndarray | None) -> None:
@@ -157,10 +212,15 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; correct the list that names it or restore it.")
     ending = suffix(path)
-    load = _nibabel if ending in NIBABEL else _sitk if ending in SITK else _pillow
+    if path.name.lower().endswith(_HDF5):
+        raise InputError(
+            f"{path} is HDF5, which is not read (that takes h5py and the arrays' names); "
+            "write its arrays as NIfTI or .npy."
+        )
     if not ending:
         known = ", ".join(VOLUME + PHOTOGRAPH)
         raise InputError(f"{path} is of no known format; use one of {known}.")
+    load = next(read for endings, read in _READERS.items() if ending in endings)
     try:
         array, affine = load(path)
     except _BROKEN as error:
@@ -168,55 +228,6 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if array.size == 0:
         raise InputError(f"{path} holds no voxels; leave it out.")
     return array, None if affine is None else _checked_affine(affine, path)
-
-
-def _nibabel(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    image = nib.load(path)
-    kind = image.get_data_dtype()  # pyright: ignore
-    if kind.fields is not None or kind.kind not in "iufb":
-        raise InputError(
-            f"{path} holds {kind} values (colour or complex); give one real number a voxel."
-        )
-    data = np.asanyarray(image.dataobj)  # pyright: ignore
-    while len(data.shape) < 3:  # a single slice
-        data = data[..., None]
-    while len(data.shape) > 4 and data.shape[3] == 1:  # NIfTI vectors are (x, y, z, 1, c)
-        data = data[:, :, :, 0]
-    if len(data.shape) > 4:
-        raise InputError(f"{path} has {len(data.shape)} axes; give at most (x, y, z, channel).")
-    reversed_axes = data.T  # (c, z, y, x) or (z, y, x)
-    array = reversed_axes if len(data.shape) > 3 else reversed_axes[None]
-    return array, np.asarray(image.affine, dtype=float)  # pyright: ignore
-
-
-def _sitk(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    image = sitk.ReadImage(str(path))
-    if "complex" in image.GetPixelIDTypeAsString():
-        raise InputError(f"{path} holds complex values; give one real number a voxel.")
-    affine = _itk_affine(image, path)
-    array = sitk.GetArrayFromImage(image)
-    many = image.GetNumberOfComponentsPerPixel() > 1
-    return (np.moveaxis(array, -1, 0) if many else array[None]), affine
-
-
-def _itk_affine(image: sitk.Image | sitk.ImageFileReader, path: Path) -> np.ndarray:
-    if image.GetDimension() != 3:
-        raise InputError(f"{path} has {image.GetDimension()} spatial axes; give three.")
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    affine[:3, 3] = image.GetOrigin()
-    return _LPS_TO_RAS @ affine
-
-
-def _pillow(path: Path) -> tuple[np.ndarray, None]:
-    with Pillow.open(path) as opened:
-        if getattr(opened, "n_frames", 1) > 1:
-            raise InputError(f"{path} holds several pages; give one file a page, or NIfTI.")
-        # Palettes, CMYK and transparency become colour; grey stays grey, 16 bits stay 16 bits.
-        plain = {"1": "L", "LA": "L", "P": "RGB", "RGBA": "RGB", "CMYK": "RGB", "PA": "RGB"}
-        image = opened.convert(plain.get(opened.mode, opened.mode))
-    array = np.asarray(image)
-    return (np.moveaxis(array, -1, 0) if len(array.shape) > 2 else array[None]), None
 
 
 def _checked_affine(affine: np.ndarray, path: Path) -> np.ndarray:

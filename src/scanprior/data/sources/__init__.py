@@ -6,9 +6,13 @@ A module a format: ``NAME``, ``recognise(source)``, ``cases(source, options)``.
 from collections import Counter
 from pathlib import Path
 
+from rich.console import Console
+
 from scanprior.contracts import InputError
+from scanprior.data.files import files_in
 from scanprior.data.sources import brats, decathlon, dicom, folder, medmnist, photographs
 from scanprior.data.sources.case import Case, SourceOptions
+from scanprior.data.sources.dicom_kind import ENDINGS
 
 __all__ = ["Case", "SourceOptions", "find", "names"]
 
@@ -40,6 +44,14 @@ def find(source: Path, format: str | None, options: SourceOptions) -> list[Case]
     else:
         raise InputError(
             f"{source} is of no known format; give one of {', '.join(names())} with --format."
+        )
+    left_out = files_in(source, ENDINGS) if source.is_dir() and module in (brats, folder) else []
+    if left_out and format is None:
+        Console(stderr=True).print(
+            f"{source}: left out {len(left_out)} DICOM files; --format dicom reads them.",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
         )
     if not found:
         raise InputError(f"{source} holds no image that the format {format or module.NAME} knows.")

@@ -69,7 +69,9 @@ class Case:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files it is read from, the data of a header included."""
-        images = self.images if self.shown is not None else sum(map(parts, self.images), ())
+        images = self.images
+        if self.shown is None:
+            images = tuple(part for path in images for part in parts(path))
         return images if self.label is None else (*images, *parts(self.label))
 
     @property
@@ -77,8 +79,9 @@ class Case:
         """The image in a sentence, without the patient."""
         if self.shown is None:
             return str(self.images[0])
-        more = f" and {len(self.shown) - 1} more" if len(self.shown) > 1 else ""
-        return f"{self.id} ({self.shown[0]}{more})"
+        first, *more = self.shown
+        others = f" and {len(more)} more" if more else ""
+        return f"{self.id} ({first}{others})"
 
     def seen(self) -> Any:
         """What changes when a file does: names, sizes and times as JSON has them.
