@@ -1,0 +1,128 @@
+"""Checks of cases against each other: channels, shapes, spacings and intensities that stand out."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from scanprior.doctor.findings import Finding
+from scanprior.doctor.seen import Seen
+
+MANY = 0.1
+"""Share of a source that cannot be outliers: then the source has several kinds of scans."""
+FEWEST = 8
+"""Cases below which a median says nothing of the next one."""
+
+
+def channels(seen: Sequence[Seen]) -> list[Finding]:
+    """Cases whose number of channels or axes is not that of most: no batch could hold both."""
+    kinds = {one.id: (one.shape[0], len(one.shape) - 1) for one in seen if one.shape is not None}
+    if len(set(kinds.values())) < 2:
+        return []
+    usual = Counter(kinds.values()).most_common(1)[0][0]
+    found = []
+    for one in seen:
+        kind = kinds.get(one.id, usual)
+        if kind != usual:
+            words = (
+                f"{one.file} has {kind[0]} channels on {kind[1]} axes, most have {usual[0]} on "
+                f"{usual[1]}; convert it, or prepare it on its own."
+            )
+            found.append(Finding("channels", "error", one.file, words, (one.id,)))
+    return found
+
+
+def outliers(values: Sequence[float], least: float, strictness: float = 5.0) -> list[int]:
+    """Indices of the values far from the median: by more than ``least``, and by more than
+    ``strictness`` robust standard deviations (1.4826 times the median absolute deviation).
+
+    Iglewicz & Hoaglin (1993) suggest 3.5 for normal numbers; sizes and intensities of scans have
+    longer tails. ``least`` keeps apart from them what differs, but not enough to matter, where
+    most values are equal and the deviation is 0.
+    """
+    numbers = np.asarray(values, dtype=float)
+    away = np.abs(numbers - np.median(numbers))
+    limit = max(least, strictness * 1.4826 * float(np.median(away)))
+    return np.flatnonzero(away > limit).tolist()
+
+
+def odd_sizes(seen: Sequence[Seen]) -> list[Finding]:
+    """Shapes and spacings that are not this source's, by a factor of at least 1.5."""
+    found = []
+    read = [one for one in seen if one.shape is not None]
+    for one, usual in _odd_along(read, lambda one: one.shape[1:] if one.shape else ()):
+        words = f"{one.file} has shape {_times(one.shape or ())}, the median is {_times(usual)}; "
+        words += "look at it: a localiser, a cut or another body part?"
+        found.append(Finding("odd shape", "warning", one.file, words, (one.id,)))
+    sized = [one for one in read if one.spacing is not None and all(s > 0 for s in one.spacing)]
+    for one, usual in _odd_along(sized, lambda one: one.spacing or ()):
+        words = f"{one.file} has voxels of {_times(one.spacing or ())} mm, the median is "
+        words += f"{_times(usual)}; check its header, or use --spacing in prepare."
+        found.append(Finding("odd spacing", "warning", one.file, words, (one.id,)))
+    return found
+
+
+def _odd_along(
+    seen: Sequence[Seen], sizes: Callable[[Seen], Sequence[float | int]]
+) -> list[tuple[Seen, list[float]]]:
+    if len({len(sizes(one)) for one in seen}) != 1 or len(seen) < FEWEST:
+        return []
+    table = np.array([sizes(one) for one in seen], dtype=float)
+    odd: set[int] = set()
+    for column in np.log(table).T:
+        odd.update(outliers(column.tolist(), math.log(1.5)))
+    return [(seen[i], np.median(table, 0).tolist()) for i in sorted(odd)]
+
+
+def odd_intensities(seen: Sequence[Seen]) -> list[Finding]:
+    """Images whose contrast or brightness is not this source's, channel by channel.
+
+    Contrast is the distance from the 1st to the 99th percentile, by a factor of at least 3;
+    brightness the median, by at least the usual contrast. Where more than a tenth is odd, the
+    source has several scales and one finding says so.
+    """
+    read = [one for one in seen if one.levels]
+    if len(read) < FEWEST or len({len(one.levels) for one in read}) != 1:
+        return []
+    table = np.array([one.levels for one in read])  # (case, channel, percentile)
+    found: list[Finding] = []
+    told: set[int] = set()
+    for channel in range(table.shape[1]):
+        low, middle, high = table[:, channel].T
+        contrast = high - low
+        usual = float(np.median(contrast))
+        if usual <= 0:
+            continue
+        wide = outliers(np.log(np.maximum(contrast, 1e-6 * usual)).tolist(), math.log(3))
+        bright = outliers(middle.tolist(), usual)
+        odd = sorted(set(wide) | set(bright))
+        if len(odd) > MANY * len(read):
+            return [_scales([read[i] for i in odd], contrast, odd, len(read))]
+        for i in (i for i in odd if i not in told):
+            told.add(i)
+            words = (
+                f"{read[i].file} has intensities from {low[i]:.4g} to {high[i]:.4g} around "
+                f"{middle[i]:.4g} (1st, 99th percentile, median), usual are {np.median(low):.4g} "
+                f"to {np.median(high):.4g} around {np.median(middle):.4g}; look at it."
+            )
+            file, ids = read[i].file, (read[i].id,)
+            found.append(Finding("odd intensities", "warning", file, words, ids))
+    return found
+
+
+def _scales(odd: Sequence[Seen], contrast: np.ndarray, at: Sequence[int], total: int) -> Finding:
+    order = np.argsort(contrast[list(at)])
+    shown = [odd[i] for i in (order[0], order[-1])]
+    words = (
+        f"{len(odd)} of {total} images are on another scale than most (contrast from "
+        f"{contrast.min():.3g} in {shown[0].id} to {contrast.max():.3g} in {shown[1].id}); "
+        "normalise each image on its own (prepare's zscore or unit)."
+    )
+    return Finding(
+        "several scales", "warning", shown[1].file, words, tuple(one.id for one in shown)
+    )
+
+
+def _times(sizes: Sequence[float | int]) -> str:
+    return " x ".join(f"{size:.4g}" for size in sizes)

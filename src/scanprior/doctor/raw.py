@@ -1,0 +1,114 @@
+"""A file's header and its bytes as they are stored, before anything refuses or converts them."""
+
+import gzip
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from PIL import Image as Pillow
+
+from scanprior.data.files import NIBABEL, PHOTOGRAPH, SITK, suffix
+
+BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,  # Pillow's word for a broken PNG
+    RuntimeError,  # SimpleITK's for everything
+    MemoryError,
+    ArithmeticError,
+    LookupError,  # nibabel's, for codes that are noise
+    zlib.error,
+    ImageFileError,
+    HeaderDataError,
+    Pillow.DecompressionBombError,
+)
+_PIECE = 1 << 20
+
+
+class Header(NamedTuple):
+    """What a file says of itself without being read."""
+
+    voxels: int
+    """How many numbers it declares, channels included."""
+    fractional: bool
+    """Whether they are stored as fractions, or as scaled whole numbers."""
+
+
+def header(path: Path) -> Header | None:
+    """The header; None where the format has none that is cheap to read, or it is broken."""
+    ending = suffix(path)
+    try:
+        if ending in NIBABEL:
+            image = nib.load(path)
+            proxy = image.dataobj  # pyright: ignore
+            scaled = (getattr(proxy, "slope", 1), getattr(proxy, "inter", 0)) != (1, 0)
+            kind = image.get_data_dtype().kind  # pyright: ignore
+            return Header(_product(map(int, image.shape)), kind == "f" or scaled)  # pyright: ignore
+        if ending in SITK:
+            reader = sitk.ImageFileReader()
+            reader.SetFileName(str(path))
+            reader.ReadImageInformation()
+            kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
+            voxels = _product(reader.GetSize()) * reader.GetNumberOfComponents()
+            return Header(voxels, "float" in kind)
+        if ending in PHOTOGRAPH:
+            with Pillow.open(path) as opened:
+                bands = len(opened.getbands())
+                return Header(_product(opened.size) * bands, opened.mode == "F")
+    except BROKEN:
+        return None  # reading it says why, in a sentence
+    return None
+
+
+def numbers(path: Path) -> np.ndarray | None:
+    """All numbers as they are stored, in the file's own axis order; None where none can be had."""
+    ending = suffix(path)
+    try:
+        if ending in NIBABEL:
+            return np.asanyarray(nib.load(path).dataobj)  # pyright: ignore
+        if ending in SITK:
+            return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        if ending in PHOTOGRAPH:
+            with Pillow.open(path) as opened:
+                return np.asarray(opened)
+    except BROKEN:
+        return None
+    return None
+
+
+def packing(path: Path, limit: int) -> Literal["truncated", "damaged", "huge"] | None:
+    """What is wrong with a gzip file; None where it unpacks to its end and its checksum is right.
+
+    Readers stop at the last voxel, so that they never compare the checksum behind it. Nothing is
+    kept in memory, and reading stops after ``limit`` bytes.
+    """
+    total = 0
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"\x1f\x8b":
+                return None
+        with gzip.open(path) as stream:
+            while piece := stream.read(_PIECE):
+                total += len(piece)
+                if total > limit:
+                    return "huge"
+    except EOFError:
+        return "truncated"
+    except (OSError, zlib.error):
+        return "damaged"
+    return None
+
+
+def _product(sizes: Iterable[int]) -> int:
+    """In Python's whole numbers, which do not overflow."""
+    total = 1
+    for size in sizes:
+        total *= max(0, size)
+    return total

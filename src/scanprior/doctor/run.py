@@ -1,0 +1,222 @@
+"""The walk: every case looked at in parallel, then all against each other, then told."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from scanprior import __version__
+from scanprior.contracts import InputError
+from scanprior.data import sources
+from scanprior.data.parallel import each
+from scanprior.data.sources import SourceOptions
+from scanprior.doctor import duplicates, outliers, shelf
+from scanprior.doctor.declared import declared, unlisted
+from scanprior.doctor.findings import Finding, counts, ordered, plain
+from scanprior.doctor.fix import fix
+from scanprior.doctor.look import look
+from scanprior.doctor.page import page
+from scanprior.doctor.seen import Seen
+from scanprior.doctor.show import show_case, show_volume
+from scanprior.saved import write_json
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+_A_FINDING = 4
+"""Cases that are pictured of one finding: enough to see that copies are copies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(SourceOptions):
+    """Look at every file of a source, or every volume of a store. Nothing in it is changed."""
+
+    source: Path
+    """The folder (or .npz file, or single scan) to look at, or a store."""
+    out: Path = Path("doctor")
+    """The folder for doctor.json and doctor.html."""
+    format: str | None = None
+    """decathlon, brats, folder, photographs or medmnist; recognised when not given."""
+    fix: Path | None = None
+    """A folder for corrected copies of files where only rounding is wrong."""
+    split: Path | None = None
+    """A split of the store to check; the store's own split.json when not given."""
+    limit_gib: float = 4.0
+    """The most memory a file may unpack to; larger ones are reported and not read."""
+    pictures: int = 200
+    """The most cases that are shown in doctor.html."""
+    workers: int = os.cpu_count() or 1
+    """Processes that work side by side."""
+
+
+def run_doctor(recipe: Doctor) -> dict[str, Any]:
+    """Print a table on stderr, write ``doctor.json`` and ``doctor.html``.
+
+    Returns ``cases``, ``errors`` and ``warnings`` (counts), ``checks`` (findings of each check),
+    ``findings``, ``fixed`` (copies), ``report`` and ``seconds``. Raises :class:`InputError` for a
+    source in which no case can be named, and for settings that cannot be.
+    """
+    started = time.perf_counter()
+    _check(recipe)
+    walk = _store(recipe) if shelf.is_store(recipe.source) else _source(recipe)
+    found = walk.found + [finding for one in walk.seen for finding in one.findings]
+    for check in (
+        duplicates.duplicates,
+        duplicates.patients,
+        outliers.channels,
+        outliers.odd_sizes,
+        outliers.odd_intensities,
+    ):
+        found += check(walk.seen)
+    findings = ordered(found)
+    fixed = walk.correct(_mendable(findings))
+    pictures = walk.show(_to_show(findings, recipe.pictures))
+    result = {
+        "source": str(recipe.source),
+        "cases": len(walk.seen),
+        "errors": sum(finding.severity == "error" for finding in findings),
+        "warnings": sum(finding.severity == "warning" for finding in findings),
+        "checks": counts(findings),
+        "fixed": len(fixed),
+        "report": str(recipe.out / "doctor.html"),
+    }
+    listed = [plain(finding) for finding in findings]
+    written = {"scanprior": __version__, **result, "findings": listed}
+    _write(recipe.out, written, _html(recipe, result, findings, pictures))
+    if findings:
+        Console(stderr=True).print(_table(findings))
+    return result | {"seconds": round(time.perf_counter() - started, 3), "findings": listed}
+
+
+def _check(recipe: Doctor) -> None:
+    if recipe.workers < 1:
+        raise InputError(f"{recipe.workers} workers cannot work; use 1 or more.")
+    if not recipe.limit_gib > 0:
+        raise InputError(f"a limit of {recipe.limit_gib} GiB lets nothing be read; use more.")
+    if recipe.pictures < 0:
+        raise InputError(f"{recipe.pictures} pictures cannot be shown; use 0 or more.")
+    source = recipe.source.resolve()
+    for name, folder in (("out", recipe.out), ("fix", recipe.fix)):
+        if folder is not None and folder.resolve().is_relative_to(source):
+            raise InputError(f"{folder} lies in the source, which is kept; give another --{name}.")
+
+
+class Walk(NamedTuple):
+    """What was seen, and what can still be done with what was seen."""
+
+    seen: list[Seen]
+    found: list[Finding]
+    """Of the source as a whole."""
+    show: Callable[[list[str]], dict[str, str | None]]
+    """Case ids to their pictures."""
+    correct: Callable[[set[str]], list[Path]]
+    """Case ids to the corrected copies of their files."""
+
+
+def _source(recipe: Doctor) -> Walk:
+    cases = sources.find(recipe.source, recipe.format, recipe)
+    base = recipe.source if recipe.source.is_dir() else recipe.source.parent
+    limit = int(recipe.limit_gib * 2**30)
+    work = partial(look, base=base, said=declared(recipe.source), limit=limit)
+    seen = [one for _, one in _each("looking", work, cases, recipe.workers)]
+    by_id = {case.id: case for case in cases}
+
+    def show(ids: list[str]) -> dict[str, str | None]:
+        shown = partial(show_case, limit=limit)
+        walk = _each("picturing", shown, [by_id[i] for i in ids], recipe.workers)
+        return {case.id: picture for case, picture in walk}
+
+    def correct(ids: set[str]) -> list[Path]:
+        if recipe.fix is None:
+            return []
+        mend = partial(fix, base=base, folder=recipe.fix)
+        walk = _each("correcting", mend, [by_id[i] for i in sorted(ids)], recipe.workers)
+        return [path for _, paths in walk for path in paths]
+
+    return Walk(_sorted(seen), unlisted(recipe.source, cases), show, correct)
+
+
+def _store(recipe: Doctor) -> Walk:
+    if recipe.fix is not None:
+        raise InputError("--fix corrects a source's files; a store is prepared again instead.")
+    store = shelf.open_store(recipe.source)
+    work = partial(shelf.look_stored, parts=shelf.parts(store, recipe.split), classes=store.classes)
+    seen = [one for _, one in _each("looking", work, list(store), recipe.workers)]
+
+    def show(ids: list[str]) -> dict[str, str | None]:
+        walk = _each("picturing", show_volume, store.of(ids), recipe.workers)
+        return {volume.id: picture for volume, picture in walk}
+
+    return Walk(_sorted(seen), shelf.strays(store, recipe.split), show, lambda ids: [])
+
+
+def _sorted(seen: list[Seen]) -> list[Seen]:
+    """The same whatever worker was first."""
+    return sorted(seen, key=lambda one: one.id)
+
+
+def _mendable(findings: Sequence[Finding]) -> set[str]:
+    """Cases with a finding that a copy corrects, and none that keeps them from being read."""
+    mild = {i for f in findings if f.check in ("grid noise", "float label") for i in f.cases}
+    return mild - {i for f in findings if f.check == "grids differ" for i in f.cases}
+
+
+def _each(
+    words: str, work: Callable[[Item], Answer], items: Sequence[Item], workers: int
+) -> Iterator[tuple[Item, Answer]]:
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        counter = bar.add_task(words, total=len(items))
+        for item, answer in each(work, items, workers):
+            bar.advance(counter)
+            yield item, answer
+
+
+def _to_show(findings: Sequence[Finding], most: int) -> list[str]:
+    ids = dict.fromkeys(i for finding in findings for i in finding.cases[:_A_FINDING])
+    return list(ids)[:most]
+
+
+def _html(
+    recipe: Doctor,
+    result: dict[str, Any],
+    findings: Sequence[Finding],
+    pictures: dict[str, str | None],
+) -> str:
+    about = (
+        f"{result['cases']} cases, {result['errors']} errors, {result['warnings']} warnings; "
+        f"scanprior {__version__}."
+    )
+    shown = len(_to_show(findings, len(findings) * _A_FINDING))
+    if shown > len(pictures):
+        about += f" {len(pictures)} of {shown} cases are pictured (--pictures)."
+    return page(f"Doctor: {recipe.source.name}", about, findings, pictures)
+
+
+def _write(out: Path, written: dict[str, Any], text: str) -> None:
+    try:
+        write_json(out / "doctor.json", written)
+        temporary = out / f".doctor.html.{os.getpid()}"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, out / "doctor.html")
+    except OSError as error:
+        raise InputError(f"{out} cannot be written to ({error}); give another --out.") from error
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    """A line a check, errors first, with its first finding."""
+    table = Table("", "check", "findings", "for example", box=box.SIMPLE_HEAD)
+    style = {"error": "red", "warning": "yellow"}
+    for check, number in counts(findings).items():
+        first = next(finding for finding in findings if finding.check == check)
+        severity = first.severity
+        cells = (escape(check), str(number), escape(first.sentence))
+        table.add_row(severity, *cells, style=style[severity])
+    return table

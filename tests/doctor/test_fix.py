@@ -1,0 +1,113 @@
+"""Corrected copies: the right file, the right geometry, the same voxels, an untouched source."""
+
+import hashlib
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from scanprior.contracts import InputError
+from scanprior.data import sources
+from scanprior.data.files import read_affine, read_image, read_label
+from scanprior.data.sources import SourceOptions
+from scanprior.doctor.fix import fix
+from tests.doctor.scans import AFFINE, describe, label, save, scan, sound
+
+NOISY = AFFINE + 1e-4 * np.outer([1, 0, 0, 0], [0, 0, 0, 1])
+
+
+def hashes(folder):
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*.*")}
+
+
+def fixed(source, folder):
+    before = hashes(source)
+    cases = sources.find(source, None, SourceOptions())
+    written = [path for case in cases for path in fix(case, source, folder)]
+    assert hashes(source) == before
+    assert sorted(written) == sorted(p for p in folder.rglob("*.*") if p.is_file())
+    return [path.relative_to(folder).as_posix() for path in written]
+
+
+def test_nothing_to_do(tmp_path):
+    assert fixed(sound(tmp_path / "in"), tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_noise(tmp_path, dtype):
+    source = sound(tmp_path / "in")
+    save(source / "labelsTr/c01.nii.gz", label(1).astype(dtype), NOISY)
+    assert fixed(source, tmp_path / "out") == ["labelsTr/c01.nii.gz"]
+    copy = nib.load(tmp_path / "out/labelsTr/c01.nii.gz")
+    image = nib.load(source / "imagesTr/c01.nii.gz")
+    assert np.array_equal(copy.affine, image.affine)
+    assert copy.get_qform() == pytest.approx(image.affine, abs=1e-6)
+    assert copy.get_data_dtype() == dtype
+    assert np.array_equal(np.asanyarray(copy.dataobj), label(1))
+
+
+def test_what_differs_is_left_alone(tmp_path):
+    source = sound(tmp_path / "in")
+    save(
+        source / "labelsTr/c01.nii.gz", label(1), AFFINE + 0.05 * np.eye(4)[:, [3]] @ np.eye(4)[[3]]
+    )
+    shifted = AFFINE.copy()
+    shifted[0, 3] += 0.05  # a twentieth of a voxel: prepare takes it, but it is no rounding
+    save(source / "labelsTr/c01.nii.gz", label(1), shifted)
+    assert fixed(source, tmp_path / "out") == []
+
+
+def test_float_label(tmp_path):
+    source = sound(tmp_path / "in")
+    save(source / "labelsTr/c02.nii.gz", label(2).astype(np.float32))
+    assert fixed(source, tmp_path / "out") == ["labelsTr/c02.nii.gz"]
+    copy = nib.load(tmp_path / "out/labelsTr/c02.nii.gz")
+    assert copy.get_data_dtype() == np.uint8
+    assert np.array_equal(np.asanyarray(copy.dataobj), label(2))
+    assert np.array_equal(copy.affine, nib.load(source / "labelsTr/c02.nii.gz").affine)
+
+
+def test_scaled_channel_keeps_its_numbers(tmp_path):
+    """A channel is stored as 16 bit with a slope: the copy's values are equal to the last bit."""
+    source = tmp_path / "in"
+    save(source / "imagesTr/a_0000.nii.gz", scan(0))
+    image = nib.Nifti1Image(scan(1), NOISY)
+    image.set_data_dtype(np.int16)
+    nib.save(image, source / "imagesTr/a_0001.nii.gz")
+    describe(source)
+    assert fixed(source, tmp_path / "out") == ["imagesTr/a_0001.nii.gz"]
+    before = read_image([source / "imagesTr/a_0001.nii.gz"])
+    after = read_image([tmp_path / "out/imagesTr/a_0001.nii.gz"])
+    assert np.array_equal(before.array, after.array)
+    assert np.array_equal(after.affine, read_affine(source / "imagesTr/a_0000.nii.gz"))
+
+
+@pytest.mark.parametrize("ending", ["nrrd", "mha"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_itk(tmp_path, ending, dtype):
+    source = tmp_path / "in"
+    turned = np.array([[0.0, -0.8, 0.0, 4.0], [0.9, 0, 0, 5], [0, 0, 1.3, 6], [0, 0, 0, 1]])
+    save(source / "images/a.nii.gz", scan(0), turned)
+    (source / "labels").mkdir()
+    map_ = sitk.GetImageFromArray(label(0).T.astype(dtype))
+    lps = np.diag([-1.0, -1.0, 1.0]) @ turned[:3, :3]
+    sizes = np.linalg.norm(lps, axis=0)
+    map_.SetSpacing(sizes.tolist())
+    map_.SetDirection((lps / sizes).ravel().tolist())
+    map_.SetOrigin([-4.0, -5.0, 6.0001])
+    sitk.WriteImage(map_, str(source / f"labels/a.{ending}"))
+    assert fixed(source, tmp_path / "out") == [f"labels/a.{ending}"]
+    copy = tmp_path / f"out/labels/a.{ending}"
+    assert read_affine(copy) == pytest.approx(read_affine(source / "images/a.nii.gz"), abs=1e-9)
+    assert np.array_equal(read_label(copy).array[0], label(0).T)
+    assert sitk.ReadImage(str(copy)).GetPixelID() == sitk.sitkUInt8
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    source = sound(tmp_path / "in")
+    save(source / "labelsTr/c01.nii.gz", label(1), NOISY)
+    (tmp_path / "out").write_text("a file")
+    case = sources.find(source, None, SourceOptions())[1]
+    with pytest.raises(InputError, match="--fix"):
+        fix(case, source, tmp_path / "out")

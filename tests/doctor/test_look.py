@@ -1,0 +1,234 @@
+"""Files broken on disk, each in one way: the case's findings name the file and the fault."""
+
+import gzip
+from dataclasses import replace
+from functools import partial
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from scanprior.data import sources
+from scanprior.data.sources import SourceOptions
+from scanprior.doctor.declared import declared, unlisted
+from scanprior.doctor.look import look, voxel_hash
+from tests.doctor.scans import AFFINE, SHAPE, describe, label, save, scan, sound
+
+IMAGE, LABEL = "imagesTr/c01.nii.gz", "labelsTr/c01.nii.gz"
+SHIFTED = AFFINE + 0.5 * np.outer([1, 0, 0, 0], [0, 0, 0, 1])
+
+
+@pytest.fixture
+def source(tmp_path):
+    return sound(tmp_path / "scans")
+
+
+def looked(source, limit=1 << 30):
+    cases = sources.find(source, None, SourceOptions())
+    base = source if source.is_dir() else source.parent
+    work = partial(look, base=base, said=declared(source), limit=limit)
+    return {case.id: work(case) for case in cases}
+
+
+def test_sound(source):
+    for seen in looked(source).values():
+        assert seen.findings == ()
+        assert seen.shape == (1, *SHAPE[::-1])
+        assert seen.spacing == pytest.approx((1.2, 0.9, 0.9))
+        assert None not in (seen.bytes, seen.voxels, seen.label)
+        assert seen.levels[0][1] == pytest.approx(100, abs=1)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[-6] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+def with_nan(path):
+    array = scan(1)
+    array[2, 3, 4] = np.nan
+    save(path, array)
+
+
+def askew(path):
+    affine = AFFINE.copy()
+    affine[0, 1] = 0.4
+    save(path, scan(1), affine)
+    save(path.parents[1] / LABEL, label(1), affine)
+
+
+def flat(path):
+    """The third row of the affine is 0, as where a converter knew of two axes only."""
+    data = bytearray(gzip.decompress(path.read_bytes()))
+    data[252:254] = bytes(2)  # qform_code
+    data[312:328] = bytes(16)  # srow_z
+    path.write_bytes(gzip.compress(bytes(data)))
+
+
+BREAK = {
+    "missing": (IMAGE, lambda path: path.unlink()),
+    "empty": (IMAGE, lambda path: path.write_bytes(b"")),
+    "truncated": (IMAGE, cut),
+    "unreadable": (IMAGE, flip),
+    "NaN or infinity": (IMAGE, with_nan),
+    "constant": (IMAGE, lambda path: save(path, np.full(SHAPE, 7, np.float32))),
+    "channels": (IMAGE, lambda path: save(path, scan(1, (*SHAPE, 2)))),
+    "spacing": (IMAGE, flat),
+    "grids differ": (LABEL, lambda path: save(path, label(1), SHIFTED)),
+    "label values": (LABEL, lambda path: save(path, label(1) + np.uint8(2))),
+    "empty label": (LABEL, lambda path: save(path, np.zeros(SHAPE, np.uint8))),
+    "float label": (LABEL, lambda path: save(path, label(1).astype(np.float32))),
+}
+
+
+@pytest.mark.parametrize("check", BREAK)
+def test_one_fault(source, check):
+    name, fault = BREAK[check]
+    fault(source / name)
+    seen = looked(source)
+    assert [finding.check for finding in seen["c01"].findings] == [check]
+    (finding,) = seen["c01"].findings
+    assert finding.file == name
+    assert name in finding.sentence
+    assert finding.cases == ("c01",)
+    assert seen["c00"].findings == seen["c02"].findings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "check"),
+    [
+        (LABEL, cut, "truncated"),
+        (LABEL, lambda path: save(path, label(1) * np.float32(0.4)), "label values"),
+        (LABEL, lambda path: save(path, label(1).astype(np.int16) - np.int16(1)), "label values"),
+        (LABEL, lambda path: save(path, label(1)[1:]), "grids differ"),
+        (LABEL, with_nan, "NaN or infinity"),
+        (IMAGE, lambda path: path.write_bytes(b"text, not a scan"), "unreadable"),
+        (IMAGE, lambda path: save(path, scan(1).astype(np.complex64)), "refused"),
+        (IMAGE, askew, "refused"),
+        (IMAGE, lambda path: save(path, scan(1), np.diag([900, 900, 900, 1])), "spacing"),
+    ],
+)
+def test_more_faults(source, name, fault, check):
+    fault(source / name)
+    finding = looked(source)["c01"].findings[0]
+    assert (finding.check, finding.file) == (check, name)
+
+
+@pytest.mark.parametrize(
+    ("size", "check"), [(1e-7, None), (1e-4, "grid noise"), (1e-2, "grids differ")]
+)
+def test_rounding_of_grids(source, size, check):
+    affine = AFFINE + size * np.outer([0, 0, 1, 0], [0, 0, 0, 1])
+    for path in (source / IMAGE, source / LABEL):  # float64 in neither header: compare what is kept
+        image = nib.load(path)
+        save(
+            path, np.asanyarray(image.dataobj), affine if path.parent.name == "labelsTr" else AFFINE
+        )
+    assert [f.check for f in looked(source)["c01"].findings] == ([check] if check else [])
+
+
+def test_large_files_stay_closed(source):
+    seen = looked(source, limit=2000)["c00"]
+    assert {finding.check for finding in seen.findings} == {"huge"}
+    assert seen.voxels is None
+    assert seen.bytes is not None
+
+
+def test_every_channel_file_is_compared(tmp_path):
+    for channel, shift in ((0, 0.0), (1, 0.01)):
+        affine = AFFINE + shift * np.outer([1, 0, 0, 0], [0, 0, 0, 1])
+        save(tmp_path / f"imagesTr/a_000{channel}.nii.gz", scan(channel), affine)
+    describe(tmp_path, channel_names={"0": "T1", "1": "T2"})
+    (finding,) = looked(tmp_path)["a"].findings
+    assert (finding.check, finding.file) == ("grids differ", "imagesTr/a_0001.nii.gz")
+
+
+def test_a_photograph(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
+    Pillow.fromarray(pixels).save(tmp_path / "a.png")
+    Pillow.fromarray(pixels).save(tmp_path / "b.tif")
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:-300])
+    seen = looked(tmp_path)
+    assert seen["a"].findings == seen["b"].findings == ()
+    assert seen["a"].voxels == seen["b"].voxels
+    assert seen["a"].bytes != seen["b"].bytes
+    assert seen["a"].spacing is None
+    assert [f.check for f in seen["c"].findings] == ["truncated"]
+
+
+def test_many_images_in_a_file(tmp_path):
+    draw = np.random.default_rng(0)
+    parts = {}
+    for part in ("train", "val", "test"):
+        parts[f"{part}_images"] = draw.integers(0, 255, (2, 8, 8, 3)).astype(np.uint8)
+        parts[f"{part}_labels"] = np.zeros((2, 1), np.uint8)
+    parts["test_images"][1] = parts["train_images"][0]
+    np.savez(tmp_path / "a.npz", **parts)
+    seen = looked(tmp_path / "a.npz")
+    assert all(one.findings == () and one.bytes is None for one in seen.values())
+    assert seen["val_000001"].file == "a.npz (val_000001)"
+    assert seen["train_000000"].voxels == seen["test_000001"].voxels
+    assert len({one.voxels for one in seen.values()}) == 5
+
+
+def test_voxels_are_compared_with_their_shape():
+    array = np.arange(12, dtype=np.float32)
+    assert voxel_hash(array.reshape(3, 4)) != voxel_hash(array.reshape(4, 3))
+
+
+def test_scans_of_imagesTs_are_a_test_part(tmp_path):
+    source = sound(tmp_path)
+    save(source / "imagesTs/t.nii.gz", scan(9))
+    describe(source, test=["imagesTs/t.nii.gz"])
+    assert looked(source)["t"].part == "test"
+    assert looked(source)["c00"].part == "train"
+
+
+def test_unlisted(source):
+    save(source / "imagesTr/extra.nii.gz", scan(9))
+    (finding,) = unlisted(source, sources.find(source, None, SourceOptions()))
+    assert (finding.check, finding.file) == ("unlisted", "extra.nii.gz")
+
+
+def foreseen_by_nobody(case):
+    raise KeyError(7)
+
+
+def test_a_reader_that_fails_in_an_unknown_way_is_reported(source):
+    case = replace(sources.find(source, None, SourceOptions())[0], load=foreseen_by_nobody)
+    seen = look(case, base=source, said=declared(source), limit=1 << 30)
+    assert [finding.check for finding in seen.findings] == ["unreadable"]
+    assert "KeyError: 7" in seen.findings[0].sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_in_headers_ends_in_findings(tmp_path, seed):
+    """200 files with a few random bytes in their header, some of them cut, some compressed."""
+    draw = np.random.default_rng(seed)
+    save(tmp_path / "a.nii", scan(0, (6, 7, 8)))
+    good = (tmp_path / "a.nii").read_bytes()
+    (tmp_path / "in").mkdir()
+    for i in range(200):
+        data = bytearray(good)
+        for _ in range(draw.integers(1, 6)):
+            data[draw.integers(0, 352)] = draw.integers(0, 256)
+        text = bytes(data[: draw.integers(0, len(data))] if i % 5 == 0 else data)
+        name = tmp_path / f"in/m{i:03}.nii"
+        if i % 3 == 0:
+            name, text = name.with_suffix(".nii.gz"), gzip.compress(text)
+        name.write_bytes(text)
+    seen = looked(tmp_path / "in")
+    found = [finding for one in seen.values() for finding in one.findings]
+    assert len(seen) == 200
+    assert {"truncated", "unreadable"} <= {finding.check for finding in found}
+    for finding in found:
+        assert finding.sentence.startswith(finding.file)
+        assert finding.sentence.endswith(".")
+        assert "\n" not in finding.sentence

@@ -1,0 +1,88 @@
+"""What stands out is told by name; what merely varies is not."""
+
+import numpy as np
+import pytest
+
+from scanprior.doctor.outliers import channels, odd_intensities, odd_sizes, outliers
+from scanprior.doctor.seen import Seen
+
+
+def one(i: int, **facts) -> Seen:
+    usual = {
+        "id": f"c{i:02}",
+        "file": f"c{i:02}.nii",
+        "patient": f"c{i:02}",
+        "part": "train",
+        "shape": (1, 30 + i % 5, 40, 50),
+        "spacing": (2.0, 1.0, 1.0),
+        "levels": ((0.0, 50.0 + i, 100.0 + i),),
+    }
+    return Seen(**(usual | facts))
+
+
+def test_outliers():
+    values = np.random.default_rng(0).normal(size=200)
+    assert outliers(values.tolist(), 0.0) == []  # 5 robust deviations: one in two million
+    values[17] = 9
+    assert outliers(values.tolist(), 0.0) == [17]
+    assert outliers(values.tolist(), 10.0) == []
+
+
+def test_outliers_where_most_are_equal():
+    assert outliers([1.0] * 9 + [1.3], 0.5) == []
+    assert outliers([1.0] * 9 + [1.6], 0.5) == [9]
+
+
+def test_outliers_do_not_hide_each_other():
+    """Three of twelve: a mean and a standard deviation would take them in."""
+    assert outliers([1.0, 1.1, 0.9] * 3 + [50.0, 60.0, 70.0], 0.0) == [9, 10, 11]
+
+
+def test_a_usual_source():
+    seen = [one(i) for i in range(20)]
+    assert channels(seen) == odd_sizes(seen) == odd_intensities(seen) == []
+
+
+@pytest.mark.parametrize("shape", [(3, 30, 40, 50), (1, 40, 50)])
+def test_channels(shape):
+    (finding,) = channels([*(one(i) for i in range(5)), one(9, shape=shape)])
+    assert (finding.check, finding.severity, finding.cases) == ("channels", "error", ("c09",))
+
+
+@pytest.mark.parametrize(
+    ("facts", "check"),
+    [
+        ({"shape": (1, 3, 40, 50)}, "odd shape"),
+        ({"shape": (1, 30, 40, 512)}, "odd shape"),
+        ({"spacing": (2.0, 1.0, 10.0)}, "odd spacing"),
+    ],
+)
+def test_sizes(facts, check):
+    seen = [one(i) for i in range(12)]
+    (finding,) = odd_sizes([*seen, one(20, **facts)])
+    assert (finding.check, finding.cases) == (check, ("c20",))
+
+
+def test_few_cases_have_no_outliers():
+    assert odd_sizes([*(one(i) for i in range(4)), one(5, shape=(1, 3, 40, 50))]) == []
+
+
+@pytest.mark.parametrize("levels", [(0.0, 50.0, 5000.0), (0.0, 0.1, 0.2), (900.0, 950.0, 1000.0)])
+def test_intensities(levels):
+    (finding,) = odd_intensities([*(one(i) for i in range(12)), one(20, levels=(levels,))])
+    assert (finding.check, finding.cases) == ("odd intensities", ("c20",))
+
+
+def test_second_channel_stands_out():
+    usual = ((0.0, 50.0, 100.0), (0.0, 5.0, 10.0))
+    seen = [one(i, levels=usual) for i in range(12)]
+    (finding,) = odd_intensities([*seen, one(20, levels=(usual[0], (0.0, 500.0, 1000.0)))])
+    assert finding.cases == ("c20",)
+
+
+def test_many_odd_ones_are_one_finding():
+    seen = [one(i) for i in range(20)]
+    other = [one(i, levels=((0.0, 5e5, 1e6),)) for i in range(20, 26)]
+    (finding,) = odd_intensities([*seen, *other])
+    assert finding.check == "several scales"
+    assert finding.sentence.startswith("6 of 26 images")

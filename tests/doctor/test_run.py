@@ -1,0 +1,197 @@
+"""The whole walk: what it returns, writes and exits with; and what is known of the real data."""
+
+import json
+import resource
+import shutil
+
+import numpy as np
+import pytest
+
+from scanprior import cli
+from scanprior.contracts import InputError
+from scanprior.doctor import Doctor, run_doctor
+from tests.doctor.scans import AFFINE, SHAPE, label, save, scan, sound
+from tests.doctor.test_fix import NOISY, hashes
+
+
+@pytest.fixture
+def source(tmp_path):
+    return sound(tmp_path / "scans")
+
+
+def line(source, *more):
+    out = source.parent / "out"
+    return ["doctor", str(source), "--out", str(out), "--workers", "1", "--json", *more]
+
+
+def run(capsys, *words):
+    """The exit code and the JSON of the last line."""
+    try:
+        cli.main(list(words))
+        code = 0
+    except SystemExit as ended:
+        code = ended.code
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out.splitlines()[-1]) if printed.out else {}, printed.err
+
+
+def test_clean(source, capsys):
+    before = hashes(source)
+    code, result, _ = run(capsys, *line(source))
+    assert code == 0
+    assert (result["cases"], result["errors"], result["warnings"]) == (3, 0, 0)
+    assert result["findings"] == []
+    assert hashes(source) == before
+    written = json.loads((source.parent / "out/doctor.json").read_text())
+    assert written["findings"] == []
+
+
+def test_warnings(source, capsys):
+    save(source / "labelsTr/c01.nii.gz", label(1).astype(np.float32))
+    code, result, screen = run(capsys, *line(source))
+    assert code == 1
+    assert result["checks"] == {"float label": 1}
+    assert "float label" in screen
+    page = (source.parent / "out/doctor.html").read_text()
+    assert page.count("data:image/png;base64,") == 1
+    assert "labelsTr/c01.nii.gz stores its labels as fractions" in page
+
+
+def test_errors(source, capsys):
+    save(source / "labelsTr/c01.nii.gz", label(1).astype(np.float32))
+    (source / "imagesTr/c00.nii.gz").write_bytes(b"")
+    code, result, _ = run(capsys, *line(source))
+    assert code == 2
+    assert (result["errors"], result["warnings"]) == (1, 1)
+    assert [found["check"] for found in result["findings"]] == ["empty", "float label"]
+    assert "c00: nothing to show" in (source.parent / "out/doctor.html").read_text()
+
+
+def test_without_json_the_findings_are_a_table(source, capsys):
+    save(source / "labelsTr/c01.nii.gz", label(1).astype(np.float32))
+    with pytest.raises(SystemExit):
+        cli.main([word for word in line(source) if word != "--json"])
+    printed = capsys.readouterr()
+    assert "warnings: 1" in printed.out
+    assert "findings:" not in printed.out
+
+
+def test_no_such_source(tmp_path, capsys):
+    code, _, screen = run(capsys, *line(tmp_path / "nothing"))
+    assert code == 2
+    assert "does not exist" in screen
+
+
+def test_fix(source, capsys):
+    save(source / "labelsTr/c01.nii.gz", label(1), NOISY)
+    save(source / "labelsTr/c02.nii.gz", label(2).astype(np.float32))
+    folder = source.parent / "fixed"
+    code, result, _ = run(capsys, *line(source, "--fix", str(folder)))
+    assert code == 1
+    assert result["fixed"] == 2
+    shutil.copytree(folder, source, dirs_exist_ok=True)
+    assert run(capsys, *line(source))[0] == 0
+
+
+@pytest.mark.slow
+def test_several_workers_say_the_same(source, capsys):
+    for i in range(3, 9):
+        save(source / f"imagesTr/c{i:02}.nii.gz", scan(i % 5))
+    (source / "imagesTr/c00.nii.gz").write_bytes(b"")
+    shutil.move(source / "dataset.json", source.parent / "dataset.json")
+    one = run_doctor(Doctor(source=source / "imagesTr", out=source.parent / "a", workers=1))
+    two = run_doctor(Doctor(source=source / "imagesTr", out=source.parent / "b", workers=2))
+    assert one["findings"] == two["findings"]
+    assert {"empty", "duplicates"} <= set(one["checks"])
+
+
+def test_pictures_are_limited(source, capsys):
+    for i in range(3):
+        save(source / f"labelsTr/c{i:02}.nii.gz", label(i).astype(np.float32))
+    run(capsys, *line(source, "--pictures", "1"))
+    page = (source.parent / "out/doctor.html").read_text()
+    assert page.count("data:image/png;base64,") == 1
+    assert "1 of 3 cases are pictured" in page
+
+
+def test_broken_scans_are_pictured_where_something_shows(source, capsys):
+    array = scan(1)
+    array[:, :6] = np.nan
+    save(source / "imagesTr/c01.nii.gz", array)
+    save(source / "labelsTr/c02.nii.gz", label(2, (12, 13, 20)), AFFINE)
+    assert run(capsys, *line(source))[0] == 2
+    assert (source.parent / "out/doctor.html").read_text().count("data:image/png;base64,") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"workers": 0}, "workers"),
+        ({"limit_gib": 0.0}, "limit"),
+        ({"pictures": -1}, "pictures"),
+    ],
+)
+def test_impossible_settings(source, options, words):
+    with pytest.raises(InputError, match=words):
+        run_doctor(Doctor(source=source, out=source.parent / "out", **options))
+
+
+@pytest.mark.parametrize("name", ["out", "fix"])
+def test_nothing_is_written_into_the_source(source, name):
+    folders = {"out": source.parent / "out"} | {name: source / "x"}
+    with pytest.raises(InputError, match=f"--{name}"):
+        run_doctor(Doctor(source=source, **folders))
+
+
+def test_shapes_are_what_the_builder_says(source):
+    assert scan(0).shape == SHAPE
+
+
+def named(result, check):
+    return [found for found in result["findings"] if found["check"] == check]
+
+
+@pytest.mark.slow
+def test_hippocampus(data, tmp_path):
+    result = run_doctor(
+        Doctor(source=data / "Task04_Hippocampus", out=tmp_path / "out", fix=tmp_path / "fix")
+    )
+    assert result["cases"] == 330
+    assert result["errors"] == 0
+    floats = [f"labelsTr/hippocampus_{i}.nii.gz" for i in ("003", "243")]
+    assert [found["file"] for found in named(result, "float label")] == floats
+    assert result["checks"] == {"float label": 2, "several scales": 1}
+    assert sorted(p.name for p in (tmp_path / "fix/labelsTr").iterdir()) == [
+        path.removeprefix("labelsTr/") for path in floats
+    ]
+    assert result["seconds"] < 60
+
+
+@pytest.mark.slow
+def test_idrid(data, tmp_path):
+    result = run_doctor(Doctor(source=data / "IDRiD", out=tmp_path / "out"))
+    assert result["cases"] == 413
+
+    def pairs(check):
+        return [tuple(i[-3:] for i in found["cases"]) for found in named(result, check)]
+
+    assert sorted(pairs("duplicates that disagree")) == [("021", "391"), ("327", "028")[::-1]]
+    assert sorted(pairs("duplicates")) == [("045", "333"), ("073", "375"), ("079", "279")]
+    assert result["checks"] == {"duplicates that disagree": 2, "duplicates": 3}
+    assert result["seconds"] < 60
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_scans(tmp_path):
+    """100 scans of 2 MB in one process: not a quarter of them may be held at once."""
+    save(tmp_path / "in/images/a000.nii", scan(0, (80, 80, 80)))
+    first = (tmp_path / "in/images/a000.nii").read_bytes()
+    for i in range(1, 100):
+        changed = first[:-4] + np.float32(i).tobytes()
+        (tmp_path / f"in/images/a{i:03}.nii").write_bytes(changed)
+    run_doctor(Doctor(source=tmp_path / "in/images/a000.nii", out=tmp_path / "out", workers=1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = run_doctor(Doctor(source=tmp_path / "in", out=tmp_path / "out", workers=1))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert result["cases"] == 100
+    assert grown < 50

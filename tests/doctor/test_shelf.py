@@ -1,0 +1,156 @@
+"""A store: every array as recorded, no patient in two splits, a damaged index in a sentence."""
+
+import json
+import shutil
+
+import blosc2
+import numpy as np
+import pytest
+
+from scanprior.contracts import InputError
+from scanprior.data.split import Split
+from scanprior.data.store import write_array
+from scanprior.doctor import Doctor, run_doctor
+
+
+@pytest.fixture
+def store(ball_store, tmp_path):
+    return shutil.copytree(ball_store, tmp_path / "store")
+
+
+def edit(store, i, **facts):
+    index = json.loads((store / "index.json").read_text())
+    index["volumes"][i] |= facts
+    (store / "index.json").write_text(json.dumps(index))
+
+
+def doctor(store, tmp_path, **options):
+    return run_doctor(Doctor(source=store, out=tmp_path / "out", workers=1, **options))
+
+
+def checks(result):
+    return [(found["severity"], found["check"], found["cases"]) for found in result["findings"]]
+
+
+def test_sound(store, tmp_path):
+    result = doctor(store, tmp_path)
+    assert result["findings"] == []
+    assert result["cases"] == 12
+
+
+def image(store, name="ball_03", kind="image"):
+    return store / "volumes" / f"{name}.{kind}.b2nd"
+
+
+def cut(store):
+    path = image(store)
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def smear(store):
+    """A chunk that did not compress holds its numbers as they are."""
+    data = bytearray(image(store).read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 300] = b"\xff" * 300
+    image(store).write_bytes(bytes(data))
+
+
+def replaced(value, kind="image", shape=None):
+    def fault(store):
+        old = blosc2.open(str(image(store, kind=kind)), mode="r")[:]
+        new = np.full(shape or old.shape, value) if np.isscalar(value) else value(old)
+        write_array(image(store, kind=kind), new.astype(old.dtype))
+
+    return fault
+
+
+def with_nan(old):
+    new = old.copy()
+    new[0, 2, 2, 2] = np.nan
+    return new
+
+
+FAULTS = {
+    "gone": (lambda store: image(store).unlink(), "missing"),
+    "no bytes": (lambda store: image(store).write_bytes(b""), "empty"),
+    "cut": (cut, "unreadable"),
+    "smeared": (smear, "NaN or infinity"),
+    "no label": (lambda store: image(store, kind="label").unlink(), "missing"),
+    "constant": (replaced(2.0), "constant"),
+    "NaN": (replaced(with_nan), "NaN or infinity"),
+    "smaller": (replaced(lambda old: old[:, 1:]), "not as recorded"),
+    "smaller label": (replaced(lambda old: old[1:], "label"), "not as recorded"),
+    "more classes": (replaced(lambda old: 3 * old, "label"), "label values"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_one_fault(store, tmp_path, name):
+    fault, check = FAULTS[name]
+    fault(store)
+    assert checks(doctor(store, tmp_path)) == [("error", check, ["ball_03"])]
+
+
+def test_a_shared_patient(store, tmp_path):
+    edit(store, 2, patient="p", partition="test")
+    edit(store, 5, patient="p")
+    edit(store, 7, patient="p")  # the same split as 5
+    assert checks(doctor(store, tmp_path)) == [
+        ("error", "patient in two splits", ["ball_02", "ball_05"])
+    ]
+
+
+def test_a_split_of_its_own_comes_first(store, tmp_path):
+    edit(store, 2, patient="p", partition="test")
+    edit(store, 5, patient="p")
+    ids = [f"ball_{i:02}" for i in range(12)]
+    Split(tuple(ids[:8]), tuple(ids[8:]), (), seed=0).save(store / "split.json")
+    assert checks(doctor(store, tmp_path)) == []
+    given = tmp_path / "split.json"
+    Split(tuple(ids[:4]), tuple(ids[4:]), ("ball_99",), seed=0).save(given)
+    assert [check for _, check, _ in checks(doctor(store, tmp_path, split=given))] == [
+        "patient in two splits",
+        "unknown volume",
+    ]
+
+
+def test_duplicates(store, tmp_path):
+    edit(store, 0, sha256="1")
+    edit(store, 1, sha256="1", partition="val")
+    shutil.copy(image(store, "ball_04"), image(store, "ball_05"))
+    shape = list(blosc2.open(str(image(store, "ball_04")), mode="r").shape)
+    write_array(image(store, "ball_05", "label"), np.ones(shape[1:], np.uint8))
+    edit(store, 5, shape=shape)
+    found = checks(doctor(store, tmp_path))
+    assert ("error", "duplicates that disagree", ["ball_04", "ball_05"]) in found
+    assert ("error", "duplicates across splits", ["ball_00", "ball_01"]) in found
+
+
+def test_strays(store, tmp_path):
+    shutil.copy(image(store), image(store, "other"))
+    assert checks(doctor(store, tmp_path)) == [("warning", "unlisted", [])]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"classes": 2, "volumes": []}',
+        '{"classes": 2, "volumes": [3]}',
+        '{"classes": 2, "volumes": [{"id": "a"}]}',
+        '{"classes": 2, "volumes": [{"id": "a", "patient": "a", "labelled": true, '
+        '"shape": [null], "spacing": [1]}]}',
+        '{"classes": 2, "volumes": [{"id": "../a", "patient": "a", "labelled": true, '
+        '"shape": [1, 2, 2], "spacing": [1, 1]}]}',
+    ],
+)
+def test_a_damaged_index(store, tmp_path, text):
+    (store / "index.json").write_text(text)
+    with pytest.raises(InputError, match=r"index\.json"):
+        doctor(store, tmp_path)
+
+
+def test_a_store_is_not_mended(store, tmp_path):
+    with pytest.raises(InputError, match="prepared again"):
+        doctor(store, tmp_path, fix=tmp_path / "fix")
