@@ -48,12 +48,12 @@ def test_a_pretraining_comes_right_before_its_first_cell(tiny_study: Make) -> No
     assert [job.seed for job in each.pretrainings] == [0, 1]
 
 
-def views(study: Study) -> dict[str, Split]:
-    return {view.folder.name: view.split for view in plan(study).views}
+def splits(study: Study) -> dict[str, Split]:
+    return {path.stem: split for path, split in plan(study).splits.items()}
 
 
 def test_subsets_are_nested_grouped_and_other_for_other_seeds(tiny_study: Make) -> None:
-    found = views(tiny_study(seeds=tuple(range(6))))
+    found = splits(tiny_study(seeds=tuple(range(6))))
     pool = set(found["seed-0"].train)
     orders = {found[f"seed-{seed}"].train for seed in range(6)}
     assert len(orders) > 3
@@ -73,7 +73,7 @@ def test_no_patient_is_on_both_sides(tiny_study: Make, store: Path, seed: int) -
     assert sorted(test + validation + pool) == [f"ball_{i:02}" for i in range(11)]
     owner = {v.id: v.patient for v in Store(store)}
     assert not {owner[i] for i in test} & {owner[i] for i in validation + pool}
-    held = views(study)["pretraining"].test  # ball_11 has the bytes of ball_10
+    held = splits(study)["pretraining"].test  # ball_11 has the bytes of ball_10
     assert set(test) <= set(held)
     assert ("ball_11" in held) == ("ball_10" in test)
 

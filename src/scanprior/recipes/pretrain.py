@@ -17,7 +17,6 @@ from scanprior.nn import encoders
 from scanprior.pretext.rotation import Rotation
 from scanprior.saved import freeze, read_json, save_weights, write_json
 
-
 SMALLEST = 8
 """Voxels an axis, below which a crop shows nothing to learn from."""
 
@@ -41,7 +40,9 @@ class Pretrain:
     """Voxels an axis of a training crop; by default the largest that the volumes hold, up to 64
     (224 in 2D)."""
     hold_out: bool = True
-    """Leave out the test volumes of the store's split, if it has one."""
+    """Leave out the test volumes of the split, if there is one."""
+    split: Path | None = None
+    """File of the split whose test volumes are left out, in place of the store's."""
     seed: int = 0
     """Of weights, crops and views."""
     training: Training = field(default_factory=Training)
@@ -55,7 +56,7 @@ def pretrain(recipe: Pretrain) -> dict[str, Any]:
     """
     store = Store(recipe.store)
     dims = recipe.spatial_dims or store.spatial_dims
-    volumes = _unheld(store) if recipe.hold_out else list(store)
+    volumes = _unheld(store, recipe.split) if recipe.hold_out else list(store)
     crop = recipe.crop or fitting_crop(volumes, dims, limit={2: 224, 3: 64}[dims])
     check_crop(crop, dims, store)
     torch.manual_seed(recipe.seed)
@@ -134,7 +135,7 @@ def rehearse(learner: Learner, batch: Any) -> None:
     learner.train()
 
 
-def _unheld(store: Store) -> list[Volume]:
-    path = store.folder / "split.json"
-    held = set(Split.load(path).test) if path.is_file() else set()
+def _unheld(store: Store, split: Path | None) -> list[Volume]:
+    path = split or store.folder / "split.json"
+    held = set(Split.load(path).test) if split or path.is_file() else set()
     return [volume for volume in store if volume.id not in held]

@@ -9,7 +9,6 @@ from scanprior.fit.log import rows
 from scanprior.fit.progress import say
 from scanprior.recipes.finetune import Finetune, finetune
 from scanprior.recipes.pretrain import Pretrain, pretrain
-from scanprior.study import subsets
 from scanprior.study.jobs import Job, Plan
 from scanprior.study.plan import Study
 from scanprior.study.work import FAILURES, Status, status
@@ -96,12 +95,12 @@ def _measured(job: Job, plan: Plan) -> Cost:
     training = dataclasses.replace(
         recipe.training, steps=STEPS, log_every=1, save_every=STEPS, tensorboard=False
     )
-    view = next(view for view in plan.views if view.folder == recipe.store)
+    assert recipe.split is not None
+    whole = plan.splits[recipe.split]
     with tempfile.TemporaryDirectory() as temporary:
-        store, out = Path(temporary) / "store", Path(temporary) / "run"
-        split = dataclasses.replace(view.split, validation=view.split.validation[:1])
-        subsets.write_view(view.store, store, split)
-        told: dict[str, Any] = {"store": store, "out": out, "training": training}
+        split, out = Path(temporary) / "split.json", Path(temporary) / "run"
+        dataclasses.replace(whole, validation=whole.validation[:1]).save(split)
+        told: dict[str, Any] = {"split": split, "out": out, "training": training}
         if isinstance(recipe, Pretrain):
             pretrain(dataclasses.replace(recipe, **told))
         else:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from scanprior.data.split import Split
 from scanprior.recipes.finetune import Finetune
@@ -45,14 +44,6 @@ class Job:
         return self.recipe.out
 
 
-class View(NamedTuple):
-    """A store to be made of another by links, with a split of its own."""
-
-    store: Path
-    folder: Path
-    split: Split
-
-
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything a study will do, nothing of it done."""
@@ -60,7 +51,8 @@ class Plan:
     parts: Parts
     pretrainings: tuple[Job, ...]
     cells: tuple[Job, ...]
-    views: tuple[View, ...]
+    splits: dict[Path, Split]
+    """What the recipes' ``split`` files are to hold."""
 
     @property
     def jobs(self) -> list[Job]:

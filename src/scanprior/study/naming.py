@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from scanprior.contracts import InputError
+from scanprior.data.split import Split
 from scanprior.saved import freeze
-from scanprior.study.jobs import Job, View
+from scanprior.study.jobs import Job
 
 
-def named(job: Job, name: str, room: Path, view: View, digest: str) -> Job:
+def named(job: Job, name: str, room: Path, split: Split, digest: str) -> Job:
     """``job`` in a folder in ``room``. ``digest`` is the store's.
 
     Fields that have their default value are not part of the hash, so that a new field of a recipe
     leaves what is done as it is.
     """
     told = {
-        "recipe": _told(job.recipe) | {"store": digest, "out": "", "start": ""},
-        "train": view.split.train[: job.labels] if job.test else view.split.train,
-        "validation": view.split.validation,
-        "held": sorted(view.split.test),
+        "recipe": _told(job.recipe) | {"store": digest, "out": "", "start": "", "split": ""},
+        "train": split.train[: job.labels] if job.test else split.train,
+        "validation": split.validation,
+        "held": sorted(split.test),
         "test": freeze(job.test) | {"keep": 0} if job.test else None,
         "start": _of_start(job),
     }

@@ -15,7 +15,7 @@ from scanprior.nn import encoders
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.pretrain import Pretrain
 from scanprior.study import starts, subsets
-from scanprior.study.jobs import Job, Plan, Test, View
+from scanprior.study.jobs import Job, Plan, Test
 from scanprior.study.naming import named
 from scanprior.study.plan import Study
 from scanprior.study.starts import Start
@@ -32,10 +32,10 @@ def plan(study: Study) -> Plan:
 class _Planner:
     def __init__(self, study: Study):
         self.study, self.out = study, study.out.resolve()
-        self.store = Store(study.store)
+        self.store = Store(study.store.resolve())
         self.parts = subsets.parts(self.store, study)
         self.held = subsets.relatives(self.store, self.store, self.parts.test)
-        self.views: dict[Path, View] = {}
+        self.splits: dict[Path, Split] = {}
         self.starts = {text: starts.parse(text, self.store.spatial_dims) for text in study.starts}
         names = [start.name for start in self.starts.values()]
         if len(set(names)) < len(names):
@@ -68,7 +68,7 @@ class _Planner:
             parts=self.parts,
             pretrainings=tuple(self.pretrainings.values()),
             cells=tuple(cells.values()),
-            views=tuple(self.views.values()),
+            splits=self.splits,
         )
 
     def _pretraining(self, start: Start, seed: int) -> Job:
@@ -87,8 +87,8 @@ class _Planner:
             "training": training,
         }
         if task is not None:
-            store = self._view(self.store, "pretraining", (), (), self.held)
-            recipe = Pretrain(store=store, out=self.out, task=task, **more)
+            more["split"] = self._split("pretraining", (), (), self.held)
+            recipe = Pretrain(store=self.store.folder, out=self.out, task=task, **more)
         else:
             recipe = self._supervised(more)
         job = Job(
@@ -105,13 +105,13 @@ class _Planner:
         if self.study.supervised is None:
             raise InputError("start supervised needs --supervised STORE; scanprior autolabel makes "
                              "one.")  # fmt: skip
-        store = Store(self.study.supervised)
+        store = Store(self.study.supervised.resolve())
         held = subsets.relatives(self.store, store, self.held)
         train = tuple(v.id for v in store if v.labelled and v.id not in held)
         if not train:
             raise InputError(f"{store.folder} has no label maps beyond the test volumes.")
-        view = self._view(store, "supervised", train, (), held)
-        return Finetune(store=view, out=self.out, validate_every=0, **more)
+        more["split"] = self._split("supervised", train, (), held)
+        return Finetune(store=store.folder, out=self.out, validate_every=0, **more)
 
     def _cell(self, start: Start, labels: int, seed: int) -> Job:
         study = self.study
@@ -123,8 +123,9 @@ class _Planner:
         pool = subsets.order(self.store, self.parts.pool, study.split_seed, seed)
         validation = self.parts.validation if study.validate_every else ()
         recipe = Finetune(
-            store=self._view(self.store, f"seed-{seed}", pool, validation, self.held),
+            store=self.store.folder,
             out=self.out,
+            split=self._split(f"seed-{seed}", pool, validation, self.held),
             start=str(begin) if begin else "scratch",
             task=study.task,
             labels=float(labels),
@@ -157,23 +158,17 @@ class _Planner:
         return self._named(job, f"{start.name}-{labels}-labels-seed-{seed}", "cells")
 
     def _named(self, job: Job, name: str, room: str) -> Job:
-        view = self.views[job.recipe.store]
-        mine = view.store == self.store.folder
-        digest = self.store.digest if mine else Store(view.store).digest
-        return named(job, name, self.out / room, view, digest)
+        store, split = job.recipe.store, job.recipe.split
+        assert split is not None
+        digest = self.store.digest if store == self.store.folder else Store(store).digest
+        return named(job, name, self.out / room, self.splits[split], digest)
 
-    def _view(
-        self,
-        store: Store,
-        name: str,
-        train: tuple[str, ...],
-        validation: tuple[str, ...],
-        held: Any,
+    def _split(
+        self, name: str, train: tuple[str, ...], validation: tuple[str, ...], held: set[str]
     ) -> Path:
-        folder = self.out / "stores" / name
-        split = Split(train, validation, tuple(sorted(held)), self.study.split_seed)
-        self.views[folder] = View(store.folder, folder, split)
-        return folder
+        path = self.out / "splits" / f"{name}.json"
+        self.splits[path] = Split(train, validation, tuple(sorted(held)), self.study.split_seed)
+        return path
 
     def _fitting(self) -> tuple[int, ...]:
         dims = self.store.spatial_dims

@@ -12,7 +12,7 @@ from scanprior.data.split import Split
 from scanprior.fit import engine
 from scanprior.fit.progress import say
 from scanprior.saved import write_json
-from scanprior.study import executors, subsets
+from scanprior.study import executors
 from scanprior.study.estimate import estimate
 from scanprior.study.jobs import Job, Plan
 from scanprior.study.plan import Study
@@ -49,8 +49,9 @@ def _run(study: Study, planned: Plan) -> dict[str, Any]:
     began = time.monotonic()
     _keep_split(study, planned)
     write_json(study.out / "study.json", study)
-    for view in planned.views:
-        subsets.write_view(*view)
+    (study.out / "splits").mkdir(exist_ok=True)
+    for path, split in planned.splits.items():
+        split.save(path)
     results = Results(planned, study.out)
     todo = [job for job in planned.jobs if (now := status(job)) is None or now.state != "done"]
     for job in todo:

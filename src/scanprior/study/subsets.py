@@ -1,9 +1,7 @@
 """Who is tested, who draws the curve, and in which order each seed takes the labelled volumes."""
 
 import dataclasses
-import os
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -106,13 +104,3 @@ def count(labels: int | str, pool: int) -> int:
     if not 1 <= number <= pool:
         raise InputError(f"{labels} labels cannot be taken from {pool}; use 1 to {pool}, or 100%.")
     return number
-
-
-def write_view(store: Path, folder: Path, split: Split) -> None:
-    """The store once more in ``folder``, by links, with a split of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("index.json", "volumes"):
-        temporary = folder / f".tmp.{os.getpid()}.{name}"
-        temporary.symlink_to(store.resolve() / name)
-        os.replace(temporary, folder / name)
-    split.save(folder / "split.json")

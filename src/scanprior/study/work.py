@@ -109,7 +109,7 @@ def _recipe(folder: Path) -> dict[str, Any]:
 def _agrees(mine: Any, theirs: Any, top: bool = True) -> bool:
     """Whether a recipe is the one of a folder, but for where things lie and for newer fields."""
     if isinstance(mine, dict) and isinstance(theirs, dict):
-        places = {"out", "store", "start"} if top else set()
+        places = {"out", "store", "start", "split"} if top else set()
         return all(
             name in places or name not in theirs or _agrees(mine[name], theirs[name], top=False)
             for name in mine
