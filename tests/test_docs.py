@@ -65,7 +65,7 @@ def test_command_line_runs_as_written(tmp_path, monkeypatch, capsys):
             words += ["--cases", *[p.name[: -len(".nii.gz")] for p in Path("LABELS").iterdir()]]
         cli.main([*words, "--json"])
         said[words[0]] = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert len(said) == len(commands) == 7
+    assert len(said) == len(commands) == 8
     assert 0 <= said["evaluate"]["dice_mean"] <= 1
     assert Path("STUDY/results.csv").is_file()
     assert Path("STUDY/report/report.html").is_file()

@@ -6,7 +6,6 @@ MGH too), :mod:`scanprior.data.itk` (NRRD, MetaImage), :mod:`scanprior.data.pict
 TIFF stacks, ``.npy``).
 """
 
-import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image as Pillow
 
@@ -21,6 +21,7 @@ from scanprior.contracts import InputError
 from scanprior.data.image import Image, spacing_of
 from scanprior.data.itk import itk_affine, itk_header, read_itk
 from scanprior.data.nifti import nifti_affine, read_nifti
+from scanprior.data.pairs import data_of
 from scanprior.data.picture import read_numpy, read_picture
 
 NIBABEL = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
@@ -37,10 +38,13 @@ _BROKEN = (
     SyntaxError,  # Pillow's word for a broken PNG
     RuntimeError,  # SimpleITK's for everything
     MemoryError,  # a header whose sizes are noise
-    OverflowError,
+    ArithmeticError,
+    LookupError,  # nibabel's for codes that it does not know
+    TypeError,
     zlib.error,
     ImageFileError,
     HeaderDataError,
+    MGHError,
     Pillow.DecompressionBombError,
     Pillow.DecompressionBombWarning,
 )
@@ -79,23 +83,6 @@ def files_in(folder: Path, endings: tuple[str, ...], *, deep: bool = True) -> li
         and path.is_file()
         and not (suffix(path) == ".hdr" and path.with_suffix(".img").is_file())
     )
-
-
-def parts(path: Path) -> tuple[Path, ...]:
-    """The files that a scan is made of: ``path``, and the header or the data that belong to it."""
-    ending = suffix(path)
-    if ending in (".img", ".hdr"):
-        other = path.with_suffix(".hdr" if ending == ".img" else ".img")
-    elif ending in (".mhd", ".nhdr"):
-        with path.open("rb") as file:
-            said = file.read(1 << 16).decode("latin-1")
-        named = re.search(r"(?im)^(?:ElementDataFile|data ?file)\s*[=:]\s*(\S+)\s*$", said)
-        if named is None or named[1].upper() in ("LOCAL", "LIST"):
-            return (path,)
-        other = path.parent / named[1]
-    else:
-        return (path,)
-    return (path, other) if other.is_file() else (path,)
 
 
 def read_image(paths: Sequence[Path]) -> Image:
@@ -220,6 +207,8 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if not ending:
         known = ", ".join(VOLUME + PHOTOGRAPH)
         raise InputError(f"{path} is of no known format; use one of {known}.")
+    if ending in (".mhd", ".nhdr") and Path(data_of(path)).name != data_of(path):
+        raise InputError(f"{path} takes its data from another folder; put both into one.")
     load = next(read for endings, read in _READERS.items() if ending in endings)
     try:
         array, affine = load(path)

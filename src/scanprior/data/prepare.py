@@ -10,7 +10,6 @@ from rich.progress import Progress
 
 from scanprior.contracts import InputError
 from scanprior.data import geometry, records, sources
-from scanprior.data.files import read_affine
 from scanprior.data.parallel import each
 from scanprior.data.sources import Case
 from scanprior.data.steps import Prepare, Prepared, apply_steps, check
@@ -71,7 +70,7 @@ def resolve_spacing(recipe: Prepare, cases: list[Case]) -> tuple[float, ...] | N
     found = []
     for case in cases:
         try:
-            affine = read_affine(case.images[0])
+            affine = case.affine()
         except InputError:
             continue  # it is rejected, with its reason, when its turn comes
         if affine is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.pairs import parts
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash
 from scanprior.data.steps import Prepare, apply_steps
@@ -49,8 +50,7 @@ def claim(recipe: Prepare) -> None:
 
 def _state(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> list[Any]:
     """What a record must agree with to be good: the files' sizes and times, and what they are."""
-    seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in case.files]
-    return json.loads(json.dumps([seen, spacing, case.grade, case.patient, case.partition]))
+    return json.loads(json.dumps([case.seen(), spacing, case.grade, case.patient, case.partition]))
 
 
 def done(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> bool:
@@ -77,22 +77,22 @@ def prepare_one(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) 
         try:
             prepared = apply_steps(recipe, image, label, spacing)
         except InputError as error:
-            raise InputError(f"{case.images[0]}: {error}") from error
+            raise InputError(f"{case.called}: {error}") from error
         top = float(np.abs(prepared.image.array).max())
         if top > _FLOAT16_MAX:
             raise InputError(
-                f"{case.images[0]} reaches {top:g}, more than float16 holds; change --intensity."
+                f"{case.called} reaches {top:g}, more than float16 holds; change --intensity."
             )
     except InputError as error:
         return str(error)
     except OSError as error:
-        return f"{case.images[0]} cannot be read ({error}); restore it or leave it out."
+        why = error if case.shown is None else error.strerror
+        return f"{case.called} cannot be read ({why}); restore it or leave it out."
     volumes = recipe.store / "volumes"
     _write_volume(volumes / f"{case.id}.image.b2nd", prepared.image.array.astype(np.float16))
     if prepared.label is not None:
         _write_volume(volumes / f"{case.id}.label.b2nd", prepared.label.array[0])
-    base = recipe.source if recipe.source.is_dir() else recipe.source.parent
-    names = [_relative(path, base) for path in case.images]
+    names = _names(recipe, case)
     record = {
         "id": case.id,
         "patient": case.patient,
@@ -103,14 +103,29 @@ def prepare_one(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) 
         "spacing": list(prepared.image.spacing),
         "source": names[0] if len(names) == 1 else names,
         "sha256": case.sha256(image),
-        "label_source": None if case.label is None else _relative(case.label, base),
-        "label_sha256": None if case.label is None else file_hash(case.label),
+        "label_source": _label_name(recipe, case),
+        "label_sha256": None if case.label is None else file_hash(*parts(case.label)),
         "geometry": prepared.geometry,
         "statistics": prepared.statistics,
         "state": state,
     }
     write_json(recipe.store / "records" / f"{case.id}.json", record)
     return None
+
+
+def _names(recipe: Prepare, case: Case) -> list[str]:
+    """What the case's image files are called below the source, without the patient."""
+    return list(case.shown or [_relative(path, _base(recipe)) for path in case.images])
+
+
+def _label_name(recipe: Prepare, case: Case) -> str | None:
+    if case.label is None:
+        return None
+    return case.label_shown or _relative(case.label, _base(recipe))
+
+
+def _base(recipe: Prepare) -> Path:
+    return recipe.source if recipe.source.is_dir() else recipe.source.parent
 
 
 def _relative(path: Path, base: Path) -> str:
@@ -155,12 +170,16 @@ def write_rejected(recipe: Prepare, rejected: dict[Case, str]) -> None:
     if not rejected:
         path.unlink(missing_ok=True)
         return
-    base = recipe.source if recipe.source.is_dir() else recipe.source.parent
     listed = [
-        {"id": case.id, "source": [_relative(p, base) for p in case.files], "reason": reason}
+        {"id": case.id, "source": _sources(recipe, case), "reason": reason}
         for case, reason in rejected.items()
     ]
     write_json(path, listed)
+
+
+def _sources(recipe: Prepare, case: Case) -> list[str]:
+    label = _label_name(recipe, case)
+    return [*_names(recipe, case), *([] if label is None else [label])]
 
 
 def _write_volume(path: Path, array: np.ndarray) -> None:

@@ -25,7 +25,7 @@ class Prepare(SourceOptions):
     store: Path
     """The folder to write."""
     format: str | None = None
-    """decathlon, brats, folder, photographs or medmnist; recognised when not given."""
+    """decathlon, brats, dicom, folder, photographs or medmnist; recognised when not given."""
     spacing: Literal["keep", "median"] | tuple[float, ...] = "keep"
     """Voxel size in mm as superior, anterior, right; or the source's median; or as each scan is."""
     interpolation: Literal["linear", "cubic"] = "linear"

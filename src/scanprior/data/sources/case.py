@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from scanprior.contracts import InputError
-from scanprior.data.files import check_same_grid, parts, read_affine, read_image, read_label
+from scanprior.data.files import check_same_grid, read_affine, read_image, read_label
 from scanprior.data.geometry import sheared, straightened
 from scanprior.data.image import Image
+from scanprior.data.pairs import parts
 
 Partition = Literal["train", "val", "test", "unlabelled"]
 
@@ -63,6 +64,8 @@ class Case:
     """Whether what lies askew is resampled; it is refused otherwise."""
     shown: tuple[str, ...] | None = None
     """What records call ``images``, where their own names may say who the patient is."""
+    label_shown: str | None = None
+    """The same for ``label``."""
     place: tuple[tuple[float, ...], ...] | None = None
     """The affine, where one file's header does not tell it."""
 

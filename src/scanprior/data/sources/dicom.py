@@ -1,0 +1,171 @@
+"""DICOM: a folder tree of series, in any order and under any names, or one file.
+
+A case a series and orientation; its id and its ``patient`` are hashes. A DICOM-SEG file in the
+same tree is the label map of the series that it names. Volumes that share their
+slices' positions (time points, echoes) are cases of their own, ``ID_t000`` and so on, or the
+channels of one with ``--fourth-axis channels``. Photographs and projections are a case an image.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from scanprior.contracts import InputError
+from scanprior.data.image import Image
+from scanprior.data.sources.case import Case, SourceOptions, case_of
+from scanprior.data.sources.dicom_header import (
+    BROKEN,
+    Frame,
+    Header,
+    read_header,
+)
+from scanprior.data.sources.dicom_kind import SEGMENTATION, is_dicom
+from scanprior.data.sources.dicom_names import hashed, reason, shown
+from scanprior.data.sources.dicom_pixels import read_mosaic
+from scanprior.data.sources.dicom_read import read_photograph, read_series
+from scanprior.data.sources.dicom_stack import by_orientation, stacked
+
+NAME = "dicom"
+
+
+def recognise(source: Path) -> bool:
+    """Whether any file is DICOM; names do not matter."""
+    return any(is_dicom(path) for path in _files(source))
+
+
+def cases(source: Path, options: SourceOptions) -> list[Case]:
+    """What the tree holds; what is no scan is left out, and counted on standard error.
+
+    A file that cannot be read and a series that is no regular stack are cases whose reading says
+    why, so that they are reported.
+    """
+    headers: dict[Path, Header] = {}
+    broken: dict[Path, str] = {}
+    for path in _files(source):
+        if not is_dicom(path):
+            continue
+        try:
+            headers[path] = read_header(path)
+        except BROKEN as error:
+            broken[path] = reason(error)
+    words = frozenset().union(*(header.words for header in headers.values()))
+    names = {path: shown(path, source, words) for path in (*headers, *broken)}
+    series: dict[str, list[Frame]] = {}
+    left_out = Counter(header.skipped for header in headers.values() if header.skipped)
+    kept: set[str] = set()
+    for _, header in sorted(headers.items(), key=lambda item: -item[0].stat().st_size):
+        uids = {frame.uid for frame in header.frames}
+        if uids & kept:  # of copies the largest is whole
+            left_out["second copy of an image"] += 1
+            continue
+        kept |= uids
+        for frame in header.frames:
+            series.setdefault(frame.series, []).append(frame)
+    drawn = {name: path for path, header in headers.items() for name in header.drawn_on}
+    found = [_broken(path, names[path], why, options) for path, why in broken.items()]
+    for name, frames in series.items():
+        groups = by_orientation(frames)
+        here: list[Case] = []
+        for number, group in enumerate(groups):
+            here += _of_group(group, number if len(groups) > 1 else None, names, options)
+        if name in drawn and len(here) == 1:  # of several volumes it could be any one's
+            here = [_labelled(here[0], drawn[name], names[drawn[name]])]
+            left_out[SEGMENTATION] -= 1
+        found += here
+    listed = [f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0]
+    if listed:
+        Console(stderr=True).print(
+            f"{source}: left out {', '.join(listed)}.",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+    return found
+
+
+def _labelled(case: Case, path: Path, name: str) -> Case:
+    return replace(case, label=path, label_shown=name, partition="train")
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file() and source.name.upper() != "DICOMDIR":
+        return [source]
+    folder = source.parent if source.is_file() else source
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _of_group(
+    group: list[Frame], number: int | None, names: dict[Path, str], options: SourceOptions
+) -> list[Case]:
+    first = group[0]
+    if first.position is None:
+        return [
+            _case(f"{_name(f)}_{f.uid[:8]}", (f,), names, options, read_photograph, None)
+            for f in group
+        ]
+    name = _name(first) if number is None else f"{_name(first)}_{number}"
+    try:
+        volumes, affine = _volumes(group, "", uneven=options.straighten)
+    except (InputError, *BROKEN):
+        volumes, affine = (tuple(group),), None  # its reading says why
+    if len(volumes) == 1 or options.fourth_axis == "channels":
+        return [_case(name, tuple(group), names, options, read_series, affine)]
+    return [
+        _case(f"{name}_t{time:03d}", frames, names, options, read_series, affine)
+        for time, frames in enumerate(volumes)
+    ]
+
+
+def _volumes(
+    frames: Sequence[Frame], name: str, *, uneven: bool
+) -> tuple[tuple[tuple[Frame, ...], ...], np.ndarray]:
+    if frames[0].mosaic:
+        in_order = sorted(frames, key=lambda frame: frame.order)
+        return tuple((frame,) for frame in in_order), read_mosaic(frames[0])[1]
+    stack = stacked(frames, name, uneven=uneven)
+    return stack.volumes, stack.affine
+
+
+def _name(frame: Frame) -> str:
+    return f"{frame.patient}_{frame.modality}_{frame.series}"
+
+
+def _case(
+    identity: str,
+    frames: tuple[Frame, ...],
+    names: dict[Path, str],
+    options: SourceOptions,
+    read: Callable[..., tuple[Image, Image | None]],
+    affine: np.ndarray | None,
+) -> Case:
+    paths = tuple(dict.fromkeys(frame.path for frame in frames))
+    load = partial(read, frames=frames)
+    case = case_of(identity, paths, options, load=load)
+    return replace(
+        case,
+        patient=frames[0].patient if options.patient is None else case.patient,
+        shown=tuple(names[path] for path in paths),
+        place=None if affine is None else tuple(map(tuple, affine.tolist())),
+    )
+
+
+def _broken(path: Path, name: str, why: str, options: SourceOptions) -> Case:
+    identity = f"unreadable_{hashed(name)}"
+    case = case_of(identity, (path,), options, load=partial(_refuse, why=why))
+    return replace(case, shown=(name,))
+
+
+def _refuse(case: Case, why: str) -> tuple[Image, None]:
+    raise InputError(
+        f"{case.called} is no readable DICOM image ({why}); restore it or leave it out."
+    )

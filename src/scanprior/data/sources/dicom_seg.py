@@ -1,0 +1,80 @@
+"""DICOM-SEG: the segments of a series as its label map (PS3.3 A.51 and C.8.20)."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.pixels.utils import iter_pixels
+
+from scanprior.contracts import InputError
+from scanprior.data.image import Image
+from scanprior.data.sources.dicom_header import quiet
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def segments(path: Path, name: str, image: Image) -> Image:
+    """The label map on ``image``'s grid: 0, and each segment's number where it is.
+
+    The segments' slices must lie on the image's voxels; they need not cover it. Raises
+    :class:`InputError` where they do not, where two segments overlap and where values are
+    fractions; and one of ``dicom_header.BROKEN``.
+    """
+    grid = image.affine
+    if grid is None:
+        raise InputError(f"{name} was drawn on a photograph; leave it out.")
+    label = np.zeros(image.shape, np.uint16)
+    with quiet():
+        data = pydicom.dcmread(path, force=True)
+        full = int(data.get("MaximumFractionalValue") or 1)
+        full = full if str(data.SegmentationType) == "FRACTIONAL" else 1
+        shared = data.SharedFunctionalGroupsSequence[0]
+        groups = data.PerFrameFunctionalGroupsSequence
+        for group, plane in zip(groups, iter_pixels(data), strict=True):
+            if not np.isin(plane, (0, full)).all():
+                raise InputError(f"{name} holds fractions; give segments that are whole.")
+            number = int(_first(group, shared, "SegmentIdentification").ReferencedSegmentNumber)
+            here = _slice_of(label, _grid(group, shared), grid, plane.shape, name)
+            drawn = plane > 0
+            if (here[drawn] > 0).any() and not (here[drawn] == number).all():
+                raise InputError(f"{name} has segments that overlap; give one a voxel.")
+            here[drawn] = number
+    kind = np.uint8 if label.max() < 256 else np.uint16
+    return Image(label[None].astype(kind), image.affine, image.spacing)
+
+
+def _first(group: pydicom.Dataset, shared: pydicom.Dataset, name: str) -> pydicom.Dataset:
+    return (group.get(f"{name}Sequence") or shared[f"{name}Sequence"].value)[0]
+
+
+def _grid(group: pydicom.Dataset, shared: pydicom.Dataset) -> np.ndarray:
+    """A frame's affine, voxel (x, y, 0, 1) to mm in RAS."""
+    cosines = _first(group, shared, "PlaneOrientation").ImageOrientationPatient
+    row, column = np.array(cosines, dtype=float).reshape(2, 3)
+    down, across = (float(size) for size in _first(group, shared, "PixelMeasures").PixelSpacing)
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = row * across, column * down, np.cross(row, column)
+    affine[:3, 3] = _first(group, shared, "PlanePosition").ImagePositionPatient
+    return _LPS_TO_RAS @ affine
+
+
+def _slice_of(
+    label: np.ndarray, frame: np.ndarray, image: np.ndarray, shape: tuple[int, ...], name: str
+) -> np.ndarray:
+    """The part of ``label (z, y, x)`` under a frame, as a view."""
+    step = np.linalg.solve(image, frame)  # voxels of the frame to voxels of the image
+    x, y, z = np.rint(step[:3, 3]).astype(int)
+    rows, columns = shape
+    fits = (
+        np.allclose(step[:3, :2], np.eye(3)[:, :2], atol=1e-3)
+        and np.allclose(step[:3, 3], (x, y, z), atol=0.1)
+        and min(x, y, z) >= 0
+        and z < label.shape[0]
+        and y + rows <= label.shape[1]
+        and x + columns <= label.shape[2]
+    )
+    if not fits:
+        raise InputError(
+            f"{name} does not lie on the voxels of the series it was drawn on; resample it."
+        )
+    return label[z, y : y + rows, x : x + columns]

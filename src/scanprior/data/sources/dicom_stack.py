@@ -1,0 +1,131 @@
+"""Frames of a series sorted into volumes: by where they lie, never by what their files are called.
+
+Two slices belong to one stack where their orientations and sizes agree; slices at one position are
+different volumes (time points, echoes, b-values) of the same stack.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scanprior.contracts import InputError
+from scanprior.data.sources.dicom_header import Frame
+
+_SAME_PLACE = 0.01
+"""mm: scanners write positions with two digits or more."""
+_OFF_GRID = 0.05
+"""Of a slice's distance (or of a pixel, sideways): further off is not a regular stack."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Volumes on one grid."""
+
+    volumes: tuple[tuple[Frame, ...], ...]
+    """One a time point, each from the lowest slice along the normal to the highest."""
+    affine: np.ndarray
+    """4x4, voxel (x, y, z) to mm in RAS, as if the slices were evenly spaced; may be sheared."""
+    heights: np.ndarray
+    """Of each slice above the first along the normal, in slices; whole numbers where regular."""
+
+
+def by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames of one series, those of each orientation and size together; the same order always."""
+    groups: list[list[Frame]] = []
+    for frame in sorted(frames, key=lambda f: (f.shape, f.order, f.uid)):
+        for group in groups:
+            other = group[0]
+            if (
+                frame.shape == other.shape
+                and frame.mosaic == other.mosaic
+                and len(frame.orientation) == len(other.orientation)
+                and np.allclose(frame.orientation, other.orientation, atol=1e-3)
+                and np.allclose(frame.spacing, other.spacing, rtol=1e-3)
+            ):
+                group.append(frame)
+                break
+        else:
+            groups.append([frame])
+    return groups
+
+
+def stacked(frames: Sequence[Frame], name: str, *, uneven: bool) -> Stack:
+    """The volumes that ``frames``, all of one orientation, make; ``name`` is for the sentence.
+
+    Raises :class:`InputError` for slices that are missing or there twice, or that are not in a
+    line; and, but for ``uneven``, for slices at varying distances.
+    """
+    places = np.array([frame.position for frame in frames])
+    normal = np.cross(frames[0].orientation[:3], frames[0].orientation[3:])
+    along = places @ normal
+    order = np.argsort(along, kind="stable")
+    slices: list[list[int]] = []
+    for i in order:
+        if slices and along[i] - along[slices[-1][0]] < _SAME_PLACE:
+            slices[-1].append(int(i))
+        else:
+            slices.append([int(i)])
+    _check_complete([len(s) for s in slices], name)
+    for here in slices:
+        here.sort(key=lambda i: frames[i].order)
+    first = places[[here[0] for here in slices]]
+    heights = _heights(first, first @ normal, frames[0], name, uneven=uneven)
+    count = len(slices)
+    step = (first[-1] - first[0]) / heights[-1] if count > 1 else normal * frames[0].thickness
+    row, column = frames[0].orientation[:3], frames[0].orientation[3:]
+    affine = np.eye(4)
+    affine[:3, 0] = np.array(row) * frames[0].spacing[1]
+    affine[:3, 1] = np.array(column) * frames[0].spacing[0]
+    affine[:3, 2] = step
+    affine[:3, 3] = first[0]
+    volumes = zip(*[[frames[i] for i in here] for here in slices], strict=True)
+    return Stack(tuple(volumes), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, heights)
+
+
+def _check_complete(counts: list[int], name: str) -> None:
+    usual = Counter(counts).most_common(1)[0][0]
+    odd = sum(count != usual for count in counts)
+    if odd and usual == 1:
+        raise InputError(
+            f"{name} has two or more slices at {odd} of its {len(counts)} positions; "
+            "remove the duplicates."
+        )
+    if odd:
+        raise InputError(
+            f"{name} has {min(counts)} to {max(counts)} slices at a position, {usual} at most of "
+            "them; restore the missing ones or remove the unfinished volume."
+        )
+
+
+def _heights(
+    places: np.ndarray, along: np.ndarray, frame: Frame, name: str, *, uneven: bool
+) -> np.ndarray:
+    if len(places) < 2:
+        return np.zeros(1)
+    steps = np.diff(along)
+    usual = float(np.median(steps))
+    even = np.linspace(along[0], along[-1], len(along))
+    regular = np.abs(along - even).max() <= _OFF_GRID * usual
+    heights = np.arange(len(along), dtype=float) if regular else (along - along[0]) / usual
+    if not regular:
+        whole = np.rint(steps / usual)
+        lost = int((whole - 1).clip(0).sum())
+        if lost and np.abs(steps / usual - whole).max() < 0.1:
+            raise InputError(
+                f"{name} lacks {lost} slice{'s' * (lost > 1)} between its first and its last; "
+                "restore them or leave it out."
+            )
+        if not uneven:
+            raise InputError(
+                f"{name} has slices {steps.min():.4g} to {steps.max():.4g} mm apart; "
+                "resample it with --straighten or leave it out."
+            )
+    line = places[0] + np.outer(heights / heights[-1], places[-1] - places[0])
+    sideways = np.linalg.norm(places - line, axis=1).max()
+    if sideways > _OFF_GRID * (usual + min(frame.spacing)) + _SAME_PLACE:
+        raise InputError(
+            f"{name} has slices that do not lie above each other; leave it out or correct it."
+        )
+    return heights
