@@ -1,36 +1,65 @@
-"""Write the README's results table from the committed results. ``--check`` only compares."""
+"""Write the README's tables from the committed results. ``--check`` only compares."""
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
-START, END = "benchmarks/results/pretext_accuracy.json -->\n", "<!-- end -->"
 
 
-def table() -> str:
-    rows = json.loads((HERE / "results" / "pretext_accuracy.json").read_text())
-    lines = [
-        "| task | accuracy | chance | steps | CPU minutes |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+def accuracy(rows: dict[str, Any]) -> list[list[str]]:
+    table = [["task", "accuracy", "chance", "steps", "CPU minutes"]]
     for name, row in sorted(rows.items()):
         task, dims = name.rsplit("_", 1)
-        lines.append(
-            f"| {task} {dims.upper()} | {row['accuracy']:.1%} | {row['chance']:.1%} "
-            f"| {row['steps']} | {row['cpu_minutes']:g} |"
+        table.append(
+            [
+                f"{task} {dims.upper()}",
+                f"{row['accuracy']:.1%}",
+                f"{row['chance']:.1%}",
+                f"{row['steps']}",
+                f"{row['cpu_minutes']:g}",
+            ]
         )
-    return "\n".join(lines) + "\n"
+    return table
+
+
+def speed(found: dict[str, Any]) -> list[list[str]]:
+    table = [["what", "against", "ratio"]]
+    (store,) = found["store"]["rows"]
+    table.append(["a random crop from a store", "slicing .nii.gz", f"{store['ratio']:.0f}x faster"])
+    for part in ("step_3d", "step_2d"):
+        for row in found[part]["rows"]:
+            table.append([f"loading and views, {row['task']}", "forward, backward", row["share"]])
+    return table
+
+
+TABLES: dict[str, Callable[[Any], list[list[str]]]] = {
+    "pretext_accuracy": accuracy,
+    "speed": speed,
+}
+
+
+def written(text: str) -> str:
+    """``text`` with every table between its two comments made anew."""
+    for name, make in TABLES.items():
+        rows = make(json.loads((HERE / "results" / f"{name}.json").read_text()))
+        lines = [f"| {' | '.join(row)} |" for row in rows]
+        lines.insert(1, f"| {' | '.join('---' for _ in rows[0])} |")
+        start = f"benchmarks/results/{name}.json -->\n"
+        before, rest = text.split(start)
+        after = rest[rest.index("<!-- end -->") :]
+        text = before + start + "\n".join(lines) + "\n" + after
+    return text
 
 
 def main() -> None:
-    before, rest = README.read_text().split(START)
-    after = rest[rest.index(END) :]
-    new = before + START + table() + after
+    text = README.read_text()
     if "--check" in sys.argv:
-        raise SystemExit(new != README.read_text())
-    README.write_text(new)
+        raise SystemExit(written(text) != text)
+    README.write_text(written(text))
 
 
 if __name__ == "__main__":
