@@ -40,7 +40,7 @@ def main() -> None:
         Split.make(list(Store(store)), validation=0.2, seed=0).save(store / "split.json")
     split = Split.load(store / "split.json")
     continued = (out / "metrics.jsonl").is_file()
-    training = Training(steps=options.steps, batch_size=4, lr=2e-3)
+    training = Training(steps=options.steps, batch_size=4, lr=4e-3)
     began = time.process_time()
     finetune(
         Finetune(store=store, out=out, validate_every=options.validate_every, training=training)

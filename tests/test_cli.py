@@ -60,7 +60,7 @@ LINES = {
         out=OUT,
         frozen=True,
         task=Segmentation(flip_axes=(2,)),
-        training=Training(steps=5, lr=2e-3),
+        training=Training(steps=5, lr=4e-3),
     ),
     "predict r scans --out o --mirror 0 2": Predict(
         run=RUN, source=Path("scans"), out=OUT, mirror=(0, 2)

@@ -38,7 +38,7 @@ class Demo:
     where it is at hand or can be fetched, else a phantom."""
     out: Path = Path("demo")
     """Folder to write; a second run reuses what is there."""
-    task: str = "rotation"
+    task: str = "jigsaw"
     """The pretext task."""
     labels: int = 10
     """Labelled scans to fine-tune on."""
@@ -84,7 +84,7 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
                 labels=float(recipe.labels),
                 validate_every=max(1, recipe.finetune_steps // 5),
                 seed=recipe.seed,
-                training=Training(steps=recipe.finetune_steps, batch_size=4, lr=2e-3),
+                training=Training(steps=recipe.finetune_steps, batch_size=4, lr=8e-3),
             )
         )
         minutes[name] = trained["seconds"] / 60

@@ -119,7 +119,7 @@ def test_flags_and_the_way_to_the_disk_and_back(store: Path, tmp_path: Path) -> 
         store=Path("s"),
         out=Path("o"),
         task=Classification(answer="ordinal"),
-        training=Training(steps=7, lr=2e-3),
+        training=Training(steps=7, lr=4e-3),
     )
     assert parsed == CrossValidate(folds=4, run=run_of)
     assert run is crossvalidate

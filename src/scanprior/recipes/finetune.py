@@ -66,7 +66,7 @@ class Finetune:
     """Steps between validations; 0 validates never and keeps the last weights only."""
     seed: int = 0
     """Of weights, crops and views."""
-    training: Training = field(default_factory=lambda: Training(lr=2e-3))
+    training: Training = field(default_factory=lambda: Training(lr=4e-3))
 
 
 class Plan(NamedTuple):

@@ -83,7 +83,7 @@ class Study:
     """Steps added for scratch-long. By default as many as see the voxels that the longest
     pretraining saw: its steps x batch x crop, divided by fine-tuning's batch x crop. A count is the
     same on every machine, unlike measured time; cells.csv has the minutes to check it."""
-    finetuning: Training = field(default_factory=lambda: Training(lr=2e-3))
+    finetuning: Training = field(default_factory=lambda: Training(lr=4e-3))
     """Of every start alike."""
     frozen_steps: int = 0
     """Steps with a pretrained encoder frozen before all is trained (the paper's warm-up); a random
