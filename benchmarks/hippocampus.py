@@ -34,7 +34,11 @@ study = Study(
         "rpl.batch_size=16",
         "cpc.patch=12",
         "cpc.batch_size=4",
+        # their views are more voxels: so no pretraining takes longer than 200 steps of fine-tuning
+        "cpc.steps=300",
+        "exemplar.steps=300",
     ),
+    long_steps=200,
     finetuning=Training(steps=150, batch_size=4, lr=8e-3),
     validate_every=30,
     validation=20,

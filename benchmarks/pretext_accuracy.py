@@ -147,9 +147,11 @@ def split(store: Store, held_out: int) -> tuple[list[Volume], list[Volume]]:
     for volume in store:
         groups.setdefault(str(volume.record["sha256"]), []).append(volume)
     names = sorted(groups)
-    order = [names[i] for i in np.random.default_rng(0).permutation(len(names))]
-    flat = [volume for name in order for volume in groups[name]]
-    return flat[held_out:], flat[:held_out]
+    order = [groups[names[i]] for i in np.random.default_rng(0).permutation(len(names))]
+    asked: list[Volume] = []
+    while len(asked) < held_out:
+        asked += order.pop(0)
+    return [volume for group in order for volume in group], asked
 
 
 def chance(task: Task, name: str, dims: int, answers: dict[str, list[float]]) -> float:

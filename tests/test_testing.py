@@ -42,5 +42,11 @@ def test_a_task_that_changes_its_input_is_refused():
             return found
 
     torch.manual_seed(0)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="changes its input"):
         check_task(Spoils(), TinyEncoder(2), size=(16, 16))
+
+
+def test_a_loss_far_from_chance_is_refused():
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError, match="not near chance"):
+        check_task(Rotation(), TinyEncoder(2), size=(16, 16), chance_loss=5.0)

@@ -5,6 +5,7 @@ In an image of the body these run towards superior, anterior and right: index 0 
 posterior, left corner (RAS read backwards, as arrays of (z, y, x) are).
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -18,6 +19,20 @@ class InputError(Exception):
 
     The command line prints the sentence and exits with a non-zero code, without a traceback.
     """
+
+
+def at_least(least: int, **values: int | float) -> None:
+    """Raise :class:`InputError` where one of ``values`` is below ``least`` or not finite."""
+    for name, value in values.items():
+        if not least <= value < math.inf:
+            raise InputError(f"{name} {value} is not possible; use {least} or more.")
+
+
+def shares(**values: int | float) -> None:
+    """Raise :class:`InputError` where one of ``values`` is not from 0 to 1."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"{name} {value} is no share; use a number from 0 to 1.")
 
 
 class Step(NamedTuple):
@@ -39,7 +54,7 @@ class Views(NamedTuple):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Image ``(b, c, *s)`` to levels ``(b, channels[i], *s / strides[i])``, finest first."""
+    """Image ``(b, c, *s)`` to levels ``(b, channels[i], *ceil(s / strides[i]))``, finest first."""
 
     @property
     def spatial_dims(self) -> int: ...
@@ -56,8 +71,8 @@ class Encoder(Protocol):
 class Task(ABC):
     """A question put to an encoder. Subclasses are frozen dataclasses: the fields are the recipe.
 
-    A task holds no weights. ``views`` is random and has no gradient, ``loss`` is deterministic and
-    has one; ``head`` makes whatever must be trained beside the encoder.
+    A task holds no weights. ``views`` is random and has no gradient; ``loss`` has one and, in
+    evaluation mode, is deterministic; ``head`` makes whatever must be trained beside the encoder.
     """
 
     @abstractmethod
@@ -73,7 +88,13 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
-        """The scalar to descend, and metrics without gradient."""
+        """The scalar to descend, and metrics without gradient.
+
+        In training it may move the head's own memory (a queue, a teacher), and dropout draws from
+        torch's global generator.
+
+        Raises :class:`InputError` where the batch does not suit the task.
+        """
 
 
 class Learner(nn.Module):

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,10 +11,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 Conv = {2: nn.Conv2d, 3: nn.Conv3d}
-ConvTranspose = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 AvgPool = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 AdaptiveAvgPool = {2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
-InstanceNorm = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 
 Rotation = tuple[tuple[int, ...], tuple[bool, ...]]
 """The order the axes are taken in, then which of them are flipped."""
@@ -48,9 +47,12 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
 def cut(
     x: Float[Tensor, "b c *s"], corners: Int[Tensor, "b n d"], size: Sequence[int]
 ) -> Float[Tensor, "b n c *p"]:
-    """Cut boxes of one ``size`` at ``corners`` (voxels) out of every image, in a single gather."""
+    """Cut boxes of one ``size`` at ``corners`` (voxels) out of every image, in a single gather.
+
+    Boxes must lie inside: nothing is checked, and one that does not takes voxels of the next row.
+    """
     b, n, dims = corners.shape
-    strides = torch.tensor([int(torch.tensor(x.shape[3 + a :]).prod()) for a in range(dims)])
+    strides = torch.tensor([math.prod(x.shape[3 + a :]) for a in range(dims)])
     within = functools.reduce(
         lambda sums, axis: sums[..., None] + torch.arange(size[axis]) * strides[axis],
         range(dims),

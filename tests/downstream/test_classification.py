@@ -1,14 +1,12 @@
 """Grades are learned, in 2D and 3D; what ordinal answers, weights and windows mean."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from scanprior.contracts import InputError, Learner, Views
 from scanprior.downstream import find, names
-from scanprior.downstream.classification import Classification, image_probabilities
+from scanprior.downstream.classification import Classification
 from scanprior.draws import rng_of
 from scanprior.nn import encoders
 from scanprior.nn.augment import Augment
@@ -157,32 +155,6 @@ def test_rare_grades_weigh_more_and_micro_batches_add_up(answer: str) -> None:
     assert mean == pytest.approx(even, rel=1e-4)  # the learning rate means what it did
     parts = (loss(1.0, slice(0, 2)) + loss(1.0, slice(2, 4))) / 2
     assert parts == pytest.approx(loss(1.0, slice(0, 4)), rel=1e-5)
-
-
-def test_whole_images_windows_and_slices(tiny: Callable[..., torch.nn.Module]) -> None:
-    torch.manual_seed(0)
-    flat = Learner(Classification(3), tiny(2)).eval()
-    image = torch.randn(1, 8, 8)
-
-    def once(x: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            return flat.head(flat.encoder(x)).softmax(1)
-
-    whole = image_probabilities(flat, image, (8, 8))
-    torch.testing.assert_close(whole, once(image[None])[0])
-    four = image_probabilities(flat, image, (4, 4), overlap=0.0)
-    corners = [image[:, a : a + 4, b : b + 4] for a in (0, 4) for b in (0, 4)]
-    torch.testing.assert_close(four, once(torch.stack(corners)).mean(0))
-    larger = image_probabilities(flat, image, (12, 10))
-    torch.testing.assert_close(larger, once(F.pad(image, (1, 1, 2, 2))[None])[0])
-    both = image_probabilities(flat, image, (8, 8), mirror=(1,))
-    torch.testing.assert_close(both, once(torch.stack((image, image.flip(2)))).mean(0))
-    stack = torch.randn(1, 5, 8, 8)
-    slices = image_probabilities(flat, stack, (8, 8))
-    torch.testing.assert_close(slices, once(stack[0][:, None]).mean(0))
-    deep = Learner(Classification(3, "ordinal"), tiny(3))
-    assert image_probabilities(deep, stack, (8, 8, 8)).sum() == pytest.approx(1)
-    assert deep.training  # as it was
 
 
 def test_impossible_tasks_are_refused() -> None:

@@ -88,6 +88,15 @@ def test_the_input_stays_and_the_generator_decides(size: tuple[int, ...]) -> Non
     assert first[1].dtype == torch.int64
 
 
+@pytest.mark.parametrize("size", [(16, 12), (8, 6, 10)])
+def test_without_a_mask_the_image_is_the_same(size: tuple[int, ...]) -> None:
+    image = torch.randn(4, 2, *size)
+    with_mask = ALWAYS(image, torch.zeros(4, *size).long(), rng(), (0, 1))
+    without = ALWAYS(image, None, rng(), (0, 1))
+    assert torch.equal(without[0], with_mask[0])
+    assert without[1] is None
+
+
 @pytest.mark.parametrize("augment", [ALWAYS, Augment()])
 def test_shares_of_a_batch_are_the_whole_batch(augment: Augment) -> None:
     image, mask = torch.randn(6, 2, 8, 6, 10), torch.randint(3, (6, 8, 6, 10))
@@ -133,8 +142,18 @@ def test_a_flat_image_stays_finite() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("noise", 1.5), ("affine", -0.1), ("scaling", (1.2, 0.8)), ("power", (0.0, 1.0))],
+    [
+        ("noise", 1.5),
+        ("affine", -0.1),
+        ("scaling", (1.2, 0.8)),
+        ("power", (0.0, 1.0)),
+        ("gain", (0.5, math.inf)),
+        ("rotation", -1.0),
+        ("shift", -0.2),
+        ("deviation", -0.1),
+        ("deviation", math.nan),
+    ],
 )
 def test_impossible_values_are_refused(field: str, value: object) -> None:
-    with pytest.raises(InputError, match=rf"augment\.{field}"):
+    with pytest.raises(InputError, match=rf"^augment\.{field} .*\.$"):
         Augment(**{field: value})

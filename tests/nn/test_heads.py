@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from scanprior.nn import encoders
-from scanprior.nn.heads import embed, features
+from scanprior.nn.heads import continued, embed, features
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -27,3 +27,12 @@ def test_patches_smaller_than_the_stride_are_embedded(name: str) -> None:
     assert z.shape == (2, 3, features(encoder))
     assert z.isfinite().all()
     assert not torch.allclose(z[0, 0], z[0, 1])
+
+
+def test_what_is_small_is_continued_by_its_outermost_voxels() -> None:
+    x = torch.arange(6.0).reshape(1, 1, 2, 3)
+    assert continued(x, 1) is x
+    wide = continued(x, 3)  # two rows short, one column
+    assert wide.shape == (1, 1, 4, 4)
+    assert wide[0, 0, :, :3].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5]]
+    assert torch.equal(wide[..., 3], wide[..., 2])

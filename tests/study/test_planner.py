@@ -125,13 +125,13 @@ def test_scratch_long_sees_what_the_pretraining_saw(tiny_study: Make) -> None:
 
 
 def test_overrides_reach_the_training_and_the_task(tiny_study: Make) -> None:
-    told = ("rpl.steps=7", "rpl.lr=1", "rpl.grid=2", "rpl.optimizer=adam")
+    told = ("rpl.steps=7", "rpl.lr=1", "rpl.queries=2", "rpl.optimizer=adam")
     study = tiny_study(starts=("rpl", "rotation"), overrides=told)
     found = {job.start: job.recipe for job in plan(study).pretrainings}
     rpl = found["rpl"]
     assert isinstance(rpl, Pretrain)
     assert (rpl.training.steps, rpl.training.lr, rpl.training.optimizer) == (7, 1.0, "adam")
-    assert rpl.task == RelativePatchLocation(grid=2)
+    assert rpl.task == RelativePatchLocation(queries=2)
     assert found["rotation"].training == study.pretraining
 
 

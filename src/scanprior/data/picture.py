@@ -44,7 +44,7 @@ def read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """One array: ``(y, x)`` and ``(y, x, 3)`` of bytes are photographs, ``(z, y, x)`` and
     ``(c, z, y, x)`` volumes, whose voxels count as 1 mm and whose axes as the house's.
 
-    Nothing but numbers is loaded (no pickle).
+    Nothing but numbers is loaded: an array of Python objects is refused.
     """
     array = np.load(path, allow_pickle=False, mmap_mode="r")
     check_size(array.size, path)

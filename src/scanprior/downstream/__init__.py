@@ -1,4 +1,4 @@
-"""What an encoder is for: a task with labels. A file in this folder is one, named as the file."""
+"""What an encoder is for: the tasks with labels, by name."""
 
 from scanprior.contracts import InputError, Task
 from scanprior.downstream.classification import Classification

@@ -1,6 +1,5 @@
 """Classification: a grade for a whole image: one of several classes, or a place in an order."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,16 +7,12 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from monai.data.utils import dense_patch_slices
 from torch import Tensor, nn
 
 from scanprior import nd
-from scanprior.contracts import Encoder, InputError, Learner, Step, Task, Views
+from scanprior.contracts import Encoder, InputError, Step, Task, Views
 from scanprior.nn.augment import Augment
-
-CELLS = 2
-"""Cells an axis of the mean: over all of space, the mean of what instance normalisation leaves of a
-level is nearly constant. The maximum, which it leaves alone, is over all of space."""
+from scanprior.nn.heads import CELLS
 
 
 @dataclass(frozen=True)
@@ -62,8 +57,7 @@ class Classification(Task):
                 f"flip_axes {axes} do not suit images of {dims} axes; use numbers from 0 to "
                 f"{dims - 1}."
             )
-        nothing = torch.zeros_like(image[:, 0], dtype=torch.long)
-        return Views(self.augment(image, nothing, rng, axes)[0], grade.long())
+        return Views(self.augment(image, None, rng, axes)[0], grade.long())
 
     def head(self, encoder: Encoder) -> nn.Module:
         """Coarsest level to logits: ``(b, classes)``, or ``(b, classes - 1)`` for ordinal ones."""
@@ -139,45 +133,3 @@ class Ordinal(nn.Module):
 
     def forward(self, x: Float[Tensor, "b f"]) -> Float[Tensor, "b m"]:
         return self.direction(x) + self.biases
-
-
-@torch.no_grad()
-def image_probabilities(
-    learner: Learner,
-    image: Float[Tensor, "c *s"],
-    crop: tuple[int, ...],
-    *,
-    overlap: float = 0.5,
-    mirror: tuple[int, ...] = (),
-    window_batch: int = 8,
-) -> Float[Tensor, " k"]:
-    """Probabilities of the grades of a whole image of any size.
-
-    It is the mean over windows of ``crop`` that cover the image, or over slices along the first
-    axis where a 2D model sees a 3D volume; an image that fits into one lies in its middle.
-
-    Args:
-        overlap: how much of a window its neighbour covers again.
-        mirror: spatial axes to flip; the answers of all combinations are averaged.
-    """
-    task = learner.task
-    assert isinstance(task, Classification)
-    was_training = learner.training
-    learner.eval()
-    size = (1,) * (len(image.shape) - 1 - len(crop)) + crop
-    short = [max(0, part - full) for full, part in zip(image.shape[1:], size, strict=True)]
-    image = F.pad(image.float(), [end for n in short[::-1] for end in (n // 2, n - n // 2)])
-    step = [max(1, round(side * (1 - overlap))) for side in size]
-    windows = dense_patch_slices(image.shape[1:], size, step)
-    device = next(learner.parameters()).device
-    found = []
-    flips = [c for n in range(len(mirror) + 1) for c in itertools.combinations(mirror, n)]
-    for axes in flips:
-        flipped = image.flip([1 + axis for axis in axes])
-        for first in range(0, len(windows), window_batch):
-            group = windows[first : first + window_batch]
-            x = torch.stack([flipped[(slice(None), *box)] for box in group])
-            x = x.reshape(len(x), len(image), *crop).to(device)
-            found.append(task.probabilities(learner.head(learner.encoder(x))).cpu())
-    learner.train(was_training)
-    return torch.cat(found).mean(0)

@@ -30,7 +30,7 @@ class Segmentation(Task):
         if self.classes < 2:
             raise InputError(
                 f"classes {self.classes} leaves nothing to segment; count the background too and "
-                "use 2 or more"
+                "use 2 or more."
             )
 
     def views(self, batch: Sequence[Tensor], rng: torch.Generator) -> Views:
@@ -43,7 +43,7 @@ class Segmentation(Task):
         if any(not 0 <= axis < dims for axis in self.flip_axes):
             raise InputError(
                 f"flip_axes {self.flip_axes} do not suit images of {dims} axes; use numbers from 0 "
-                f"to {dims - 1}"
+                f"to {dims - 1}."
             )
         return Views(*self.augment(image, mask.long(), rng, self.flip_axes))
 

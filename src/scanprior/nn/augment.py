@@ -1,15 +1,16 @@
-"""Augmentation for segmentation: a whole batch on its device, the mask following the image."""
+"""Augmentation of labelled crops: a whole batch on its device, the mask following the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import radians
+from math import inf, radians
+from typing import overload
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from scanprior import nd
-from scanprior.contracts import InputError
+from scanprior.contracts import InputError, at_least
 from scanprior.draws import normal, uniform
 
 
@@ -43,34 +44,51 @@ class Augment:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(
                     f"augment.{name} {getattr(self, name)} is no probability; use a number from "
-                    "0 to 1"
+                    "0 to 1."
                 )
         for name in ("scaling", "gain", "power"):
             low, high = getattr(self, name)
-            if not 0 < low <= high:
+            if not 0 < low <= high < inf:
                 raise InputError(
                     f"augment.{name} {low} {high} is no range; use two positive numbers, the "
-                    "smaller first"
+                    "smaller first."
                 )
+        for name in ("rotation", "shift", "deviation"):
+            at_least(0, **{f"augment.{name}": getattr(self, name)})
+
+    @overload
+    def __call__(
+        self, image: Tensor, mask: Tensor, rng: torch.Generator, flip_axes: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def __call__(
+        self, image: Tensor, mask: None, rng: torch.Generator, flip_axes: Sequence[int] = ()
+    ) -> tuple[Tensor, None]: ...
 
     def __call__(
         self,
         image: Float[Tensor, "b c *s"],
-        mask: Int[Tensor, "b *s"],
+        mask: Int[Tensor, "b *s"] | None,
         rng: torch.Generator,
         flip_axes: Sequence[int] = (),
-    ) -> tuple[Float[Tensor, "b c *s"], Int[Tensor, "b *s"]]:
-        """New image and mask; the given ones stay as they are. Half the samples flip, per axis."""
+    ) -> tuple[Float[Tensor, "b c *s"], Int[Tensor, "b *s"] | None]:
+        """New image and mask; the given ones stay as they are. Half the samples flip, per axis.
+
+        Without a mask the image becomes the same.
+        """
         image = image.float()
         for axis in flip_axes:
             flipped = _yes(rng, image, 0.5)
             image = torch.where(flipped, image.flip(2 + axis), image)
-            mask = torch.where(flipped[:, 0], mask.flip(1 + axis), mask)
+            if mask is not None:
+                mask = torch.where(flipped[:, 0], mask.flip(1 + axis), mask)
         image, mask = self._move(image, mask, rng)
         image = self._recolour(image, rng)
         return image, mask
 
-    def _move(self, image: Tensor, mask: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _move(
+        self, image: Tensor, mask: Tensor | None, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
         n, size = len(image), image.shape[2:]
         moved = uniform(rng, n) < self.affine
         matrix = self._matrices(size, n, rng)
@@ -80,11 +98,11 @@ class Augment:
         matrix = matrix[chosen]
         # What lies outside repeats the border, in image and mask alike: no air where there is none.
         pixels = nd.affine(image[chosen], matrix, padding="border")
+        image = image.index_copy(0, chosen, pixels)
+        if mask is None:
+            return image, None
         labels = nd.affine(mask[chosen, None].float(), matrix, mode="nearest", padding="border")
-        return (
-            image.index_copy(0, chosen, pixels),
-            mask.index_copy(0, chosen, labels[:, 0].to(mask.dtype)),
-        )
+        return image, mask.index_copy(0, chosen, labels[:, 0].to(mask.dtype))
 
     def _matrices(self, size: Sequence[int], n: int, rng: torch.Generator) -> Tensor:
         """``(n, d, d + 1)`` rotations and scalings about the middle, for ``nd.affine``."""

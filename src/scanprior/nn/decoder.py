@@ -71,7 +71,7 @@ class UNetDecoder(nn.Module):
         if levels[-2].shape[2:].numel() == 1:  # instance norm of one voxel is undefined
             raise InputError(
                 f"the image is too small for a decoder on an encoder of stride {self.deepest}; use "
-                f"more than {self.skipped} voxels along an axis"
+                f"more than {self.skipped} voxels along an axis."
             )
         x, coarser = levels[-1], []
         for i, up in zip(reversed(range(len(levels) - 1)), self.ups, strict=True):

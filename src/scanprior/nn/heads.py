@@ -17,7 +17,8 @@ def mlp(inside: int, outside: int, hidden: int = 256) -> nn.Sequential:
 
 CELLS = 2
 """Cells an axis that the coarsest level is averaged in. Averaged over all of space, what instance
-normalisation leaves of a level is nearly constant, and where things lie is lost."""
+normalisation leaves of a level is nearly constant, and where things lie is lost. It leaves maxima
+alone: those may be over all of space."""
 
 
 def features(encoder: Encoder) -> int:
@@ -28,18 +29,23 @@ def features(encoder: Encoder) -> int:
 def embed(encoder: Encoder, x: Tensor) -> Tensor:
     """``(*lead, c, *s)`` to ``(*lead, features)``: the coarsest level, two cells an axis.
 
-    Views no larger than the encoder's stride are continued by their outermost voxels until the
-    coarsest level has two voxels an axis.
+    Views no larger than the encoder's stride are :func:`continued`.
     """
     lead = x.shape[: -1 - encoder.spatial_dims]
-    x = x.flatten(0, len(lead) - 1)
-    short = [max(0, encoder.strides[-1] + 1 - side) for side in x.shape[:1:-1]]
-    if any(short):
-        ends = [end for n in short for end in (n // 2, n - n // 2)]
-        x = F.pad(x, ends, mode="replicate")
+    x = continued(x.flatten(0, len(lead) - 1), encoder.strides[-1])
     coarsest = encoder(x)[-1].float()
     pool = nd.AdaptiveAvgPool[encoder.spatial_dims](CELLS)
     return pool(coarsest).flatten(1).unflatten(0, lead)
+
+
+def continued(x: Float[Tensor, "b c *s"], stride: int) -> Float[Tensor, "b c *t"]:
+    """``x`` with its outermost voxels repeated until a level of ``stride`` has two voxels an axis.
+
+    Instance norm of one voxel is undefined.
+    """
+    short = [max(0, stride + 1 - side) for side in x.shape[:1:-1]]
+    ends = [end for n in short for end in (n // 2, n - n // 2)]
+    return F.pad(x, ends, mode="replicate") if any(short) else x
 
 
 def spread(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:

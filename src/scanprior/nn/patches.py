@@ -9,6 +9,9 @@ from torch import Tensor
 from scanprior import draws, nd
 from scanprior.contracts import InputError
 
+SMALLEST = 4
+"""Voxels an axis of a patch, below which it shows nothing."""
+
 
 def patch_grid(
     batch: Float[Tensor, "b c *s"], grid: int, jitter: int, rng: torch.Generator
@@ -25,10 +28,11 @@ def patch_grid(
     sides, b = batch.shape[2:], len(batch)
     cells = [side // grid - max(1, side // (8 * grid)) for side in sides]
     size = [cell - jitter for cell in cells]
-    if min(size) < 4:
+    if min(size) < SMALLEST:
+        enough = [_least(grid, jitter)] * len(sides)
         raise InputError(
-            f"a crop of {_times(sides)} leaves patches of {_times(size)} voxels in a grid of {grid}"
-            f" with jitter {jitter}; use a crop of at least {grid * (jitter + 10)}, or a smaller "
+            f"a crop of {_times(sides)} is too small for a grid of {grid} with jitter {jitter} and "
+            f"patches of {SMALLEST} voxels; use a crop of at least {_times(enough)}, or a smaller "
             "grid or jitter."
         )
     slack = torch.tensor(
@@ -38,6 +42,12 @@ def patch_grid(
     origin = (draws.uniform(rng, b, 1, len(sides)) * (slack + 1)).long()
     shift = draws.integers(rng, jitter + 1, b, len(corners), len(sides))
     return nd.cut(batch, corners + origin + shift, size)
+
+
+def _least(grid: int, jitter: int) -> int:
+    """The smallest side whose cells, min(n - 1, n - n // 8) for a side of grid * n, are enough."""
+    cell = SMALLEST + jitter
+    return grid * max(cell + 1, 8 * (cell - 1) // 7 + 1)
 
 
 def _times(numbers: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scanprior.contracts import Encoder
+from scanprior.nn.heads import continued
 
 TEMPERATURE = 0.07
 """Of the neighbours' votes (Wu et al. 2018, "Unsupervised feature learning via non-parametric
@@ -41,7 +42,7 @@ def moments(
     for part in x.split(_SLICES):
         for box in itertools.product(*spans):
             window = part[(slice(None), slice(None), *box)]
-            found = encoder(_continued(window, encoder.strides[-1]))
+            found = encoder(continued(window, encoder.strides[-1]))
             for i, level in enumerate(found if levels == "all" else found[-1:]):
                 flat = level.double().transpose(0, 1).flatten(1)  # (k, voxels)
                 both = torch.stack((flat.sum(1), flat.square().sum(1)))
@@ -62,13 +63,6 @@ def _spans(side: int, limit: int) -> list[slice]:
     parts = -(-side // limit)
     ends = [side * i // parts for i in range(parts + 1)]
     return [slice(a, b) for a, b in itertools.pairwise(ends)]
-
-
-def _continued(x: Float[Tensor, "b c *s"], stride: int) -> Float[Tensor, "b c *t"]:
-    """Until the coarsest level has two voxels an axis."""
-    short = [max(0, stride + 1 - side) for side in x.shape[:1:-1]]
-    ends = [end for n in short for end in (n // 2, n - n // 2)]
-    return F.pad(x, ends, mode="replicate") if any(short) else x
 
 
 def standardised(

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from scanprior import nd
-from scanprior.contracts import Encoder, InputError, Step, Task, Views
+from scanprior.contracts import Encoder, InputError, Step, Task, Views, at_least
 from scanprior.nn.heads import classify, embed, features, spread
 
 
@@ -65,6 +65,11 @@ class CPC(Task):
     context: int = 128
     """Length of a context."""
 
+    def __post_init__(self) -> None:
+        at_least(1, patch=self.patch, ahead=self.ahead, code=self.code, context=self.context)
+        if not 0 <= self.overlap < 1:
+            raise InputError(f"overlap {self.overlap} is no share; use 0 or more, below 1.")
+
     def views(self, batch: Float[Tensor, "b c *s"], rng: torch.Generator) -> Views:
         """All patches, ``(b, n, c, *patch)`` row-major; target ``(b, d)``: the grid's sides.
 
@@ -73,10 +78,11 @@ class CPC(Task):
         step = max(1, round(self.patch * (1 - self.overlap)))
         counts = [(side - self.patch) // step + 1 for side in batch.shape[2:]]
         if counts[0] <= 1 or min(counts) < 1:
+            least = (self.patch + step, *[self.patch] * (len(counts) - 1))
             raise InputError(
                 f"a crop of {'x'.join(map(str, batch.shape[2:]))} holds too few patches of "
                 f"{self.patch} voxels to predict a row from the one above; use a crop of at least "
-                f"{self.patch + 2 * step} or a smaller patch."
+                f"{'x'.join(map(str, least))} or a smaller patch."
             )
         corners = nd.grid_corners(counts, [step] * len(counts)).to(batch.device)
         patches = nd.cut(batch, corners.expand(len(batch), -1, -1), [self.patch] * len(counts))

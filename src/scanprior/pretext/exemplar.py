@@ -3,6 +3,7 @@
 Dosovitskiy et al. 2014; with a triplet loss, paper section 3.5 and equation 3.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scanprior.contracts import Encoder, Step, Task, Views
+from scanprior.contracts import Encoder, InputError, Step, Task, Views, at_least, shares
 from scanprior.nn.gather import gathered
 from scanprior.nn.heads import embed, features, mlp, spread
 from scanprior.nn.memory import Memory
@@ -37,11 +38,12 @@ class Exemplar(Task):
     objective: Literal["triplet", "contrastive"] = "triplet"
     """Equation 3 with the L2 distance, or a contrastive loss over the same pairs."""
     negatives: Literal["batch", "dataset"] = "batch"
-    """Other crops of the batch, or also a memory bank of crops seen before, from all volumes."""
+    """Other crops of the batch, or also a memory bank of crops seen before, from all volumes. The
+    batch is the micro-batch, of all processes together: ``accumulation`` makes it smaller."""
     bank: int = 1024
     """How many embeddings the memory bank holds."""
     momentum: float = 0.99
-    """Of the memory bank's teacher: how much of itself it keeps at every step."""
+    """Of the memory bank's teacher: how much of itself it keeps at every micro-batch."""
     margin: float = 1.0
     """Equation 3's alpha; embeddings have length 1, so distances are at most 2."""
     temperature: float = 0.1
@@ -58,6 +60,17 @@ class Exemplar(Task):
     """Probability of zooming."""
     max_angle: float = 45.0
     """Degrees a rotation may reach."""
+
+    def __post_init__(self) -> None:
+        at_least(1, bank=self.bank, code=self.code)
+        at_least(0, max_angle=self.max_angle)
+        shares(momentum=self.momentum, flip=self.flip, rotate=self.rotate)
+        shares(intensity=self.intensity, zoom=self.zoom)
+        for name in ("margin", "temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(
+                    f"{name} {getattr(self, name)} is not possible; use a number above 0."
+                )
 
     def views(self, batch: Float[Tensor, "b c *s"], rng: torch.Generator) -> Views:
         """``(b, 2, c, *s)``: each crop as it is and transformed; target ``(b,)``: its row."""
@@ -91,6 +104,11 @@ class Exemplar(Task):
             others = torch.cat([keys, head.memory.past()])
             if head.training:
                 head.memory.step(encoder, head.project, keys)
+        if len(others) == 1:
+            raise InputError(
+                "exemplar has no negative in a micro-batch of one crop; use a micro-batch of 2 or "
+                "more (a larger batch_size, or less accumulation)."
+            )
         itself = torch.arange(len(others), device=anchor.device) == first + views.target[:, None]
 
         near = distance(anchor, positive)

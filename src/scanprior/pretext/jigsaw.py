@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from scanprior import draws, nd
-from scanprior.contracts import Encoder, InputError, Step, Task, Views
+from scanprior.contracts import Encoder, InputError, Step, Task, Views, at_least
 from scanprior.nn.heads import classify, embed, features, mlp, spread
 from scanprior.nn.patches import patch_grid
 
@@ -35,15 +35,16 @@ def distant_permutations(pieces: int, count: int) -> Int[Tensor, "p n"]:
             f"{pieces} patches have only {math.factorial(pieces)} orders, not {count}; "
             "use fewer permutations or a larger grid."
         )
+    number = np.int8 if pieces < 127 else np.int16
     if math.factorial(pieces) <= POOL:
-        pool = np.array(list(itertools.permutations(range(pieces))), np.int8)
+        pool = np.array(list(itertools.permutations(range(pieces))), number)
     else:
-        identity = np.tile(np.arange(pieces, dtype=np.int8), (max(POOL, 4 * count), 1))
+        identity = np.tile(np.arange(pieces, dtype=number), (max(POOL, 4 * count), 1))
         pool = np.random.default_rng(0).permuted(identity, axis=1)
     columns = np.ascontiguousarray(pool.T)  # compared a piece at a time, it is faster
-    chosen, nearest = [0], np.full(len(pool), pieces + 1, np.int8)
+    chosen, nearest = [0], np.full(len(pool), pieces + 1, number)
     while True:
-        distance = np.zeros(len(pool), np.int8)
+        distance = np.zeros(len(pool), number)
         for piece in range(pieces):
             distance += columns[piece] != columns[piece, chosen[-1]]
         nearest = np.minimum(nearest, distance)
@@ -93,6 +94,11 @@ class Jigsaw(Task):
     """Orders to tell apart; the paper's 1000 need long training."""
     embedding: int = 64
     """Length of a patch's embedding."""
+
+    def __post_init__(self) -> None:
+        at_least(2, grid=self.grid, permutations=self.permutations)
+        at_least(0, jitter=self.jitter)
+        at_least(1, embedding=self.embedding)
 
     def views(self, batch: Float[Tensor, "b c *s"], rng: torch.Generator) -> Views:
         """Shuffled patches ``(b, grid^d, c, *patch)``; place k shows patch ``order[target][k]``."""

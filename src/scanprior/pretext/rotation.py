@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from scanprior import draws, nd
-from scanprior.contracts import Encoder, Step, Task, Views
+from scanprior.contracts import Encoder, InputError, Step, Task, Views, at_least
 from scanprior.nn.heads import classify, embed, features, mlp, spread
 
 
@@ -20,13 +20,24 @@ class Rotation(Task):
     versions: int = 1
     """Differently turned versions of each crop."""
 
+    def __post_init__(self) -> None:
+        at_least(1, versions=self.versions)
+
     def views(self, batch: Float[Tensor, "b c *s"], rng: torch.Generator) -> Views:
-        """A random cube of each crop, turned: ``(b, versions, c, *cube)``."""
+        """A random cube of each crop, turned: ``(b, versions, c, *cube)``.
+
+        Raises :class:`InputError` where there are fewer turns than versions.
+        """
         sides = torch.tensor(batch.shape[2:], device=batch.device)
         cube, dims, b = int(sides.min()), batch.ndim - 2, len(batch)
+        turns = nd.rotations(dims, single_axis=self.single_axis)
+        if self.versions > len(turns):
+            raise InputError(
+                f"versions {self.versions} are more than the {len(turns)} turns of a {dims}D crop; "
+                f"use {len(turns)} or fewer."
+            )
         corner = (draws.uniform(rng, b, 1, dims) * (sides - cube + 1)).long()
         upright = nd.cut(batch, corner, [cube] * dims).expand(-1, self.versions, *[-1] * (dims + 1))
-        turns = nd.rotations(dims, single_axis=self.single_axis)
         target = draws.distinct(rng, len(turns), b, self.versions)
         turned = torch.empty(upright.shape, dtype=batch.dtype, device=batch.device)
         for number, rotation in enumerate(turns):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from scanprior import draws, nd
-from scanprior.contracts import Encoder, Step, Task, Views
+from scanprior.contracts import Encoder, InputError, Step, Task, Views, at_least
 from scanprior.nn.heads import classify, embed, features, mlp, spread
 from scanprior.nn.patches import patch_grid
 
@@ -42,9 +42,24 @@ class RelativePatchLocation(Task):
     embedding: int = 64
     """Length of a patch's embedding."""
 
+    def __post_init__(self) -> None:
+        if self.grid < 3 or self.grid % 2 == 0:
+            raise InputError(f"grid {self.grid} has no middle patch; use 3 or another odd number.")
+        at_least(0, jitter=self.jitter)
+        at_least(1, queries=self.queries, embedding=self.embedding)
+
     def views(self, batch: Float[Tensor, "b c *s"], rng: torch.Generator) -> Views:
-        """``(b, 1 + queries, c, *patch)``, the middle patch first; target ``(b, queries)``."""
+        """``(b, 1 + queries, c, *patch)``, the middle patch first; target ``(b, queries)``.
+
+        Raises :class:`InputError` where the crop is too small, or has fewer places than queries.
+        """
         patches = patch_grid(batch, self.grid, self.jitter, rng)
+        if self.queries >= patches.shape[1]:
+            places = patches.shape[1] - 1
+            raise InputError(
+                f"queries {self.queries} are more than the {places} places around the middle of a "
+                f"grid of {self.grid}; use {places} or fewer."
+            )
         middle = patches.shape[1] // 2
         target = draws.distinct(rng, patches.shape[1] - 1, len(batch), self.queries)
         reference = torch.full_like(target[:, :1], middle)

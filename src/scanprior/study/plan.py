@@ -74,7 +74,7 @@ class Study:
     """Of every pretext task, and of the supervised start."""
     overrides: tuple[str, ...] = ()
     """Changes for one pretraining: START.FIELD=VALUE, where the field is one of --pretraining, of
-    the pretext task, or crop: cpc.steps=2000 rpl.grid=2 cpc.crop=[32,32,32]."""
+    the pretext task, or crop: cpc.steps=2000 rpl.queries=8 cpc.crop=[32,32,32]."""
     supervised: Path | None = None
     """Store with (automatic) label maps for the start called supervised."""
     pretrain_each_seed: bool = False

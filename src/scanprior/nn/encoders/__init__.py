@@ -28,24 +28,24 @@ def build(
     Raises :class:`InputError` for an unknown name or numbers no encoder can have.
     """
     if spatial_dims not in (2, 3):
-        raise InputError(f"spatial_dims {spatial_dims} is not possible; use 2 or 3")
+        raise InputError(f"spatial_dims {spatial_dims} is not possible; use 2 or 3.")
     if in_channels < 1:
-        raise InputError(f"in_channels {in_channels} is not possible; use 1 or more")
+        raise InputError(f"in_channels {in_channels} is not possible; use 1 or more.")
     if name in PRESETS:
         preset = PRESETS[name]
         widths = preset.widths if widths is None else tuple(widths)
         if len(widths) < 2 or min(widths) < 1:
-            raise InputError(f"widths {widths} are not possible; use two or more positive numbers")
+            raise InputError(f"widths {widths} are not possible; use two or more positive numbers.")
         return UNetEncoder(spatial_dims, in_channels, widths, preset.residual)
     if name not in _FIXED and "." not in name:
         raise InputError(
             f"there is no encoder {name!r}; use one of {', '.join(names())} or a module of your "
-            "own such as my_package.my_module"
+            "own such as my_package.my_module."
         )
     if widths is not None:
         raise InputError(
             f"the widths of encoder {name!r} are fixed; leave widths out or use one of "
-            f"{', '.join(PRESETS)}"
+            f"{', '.join(PRESETS)}."
         )
     if name in _FIXED:
         return _FIXED[name](spatial_dims, in_channels)
@@ -60,16 +60,16 @@ def _imported(name: str, spatial_dims: int, in_channels: int) -> Encoder:
             raise  # the module is there, something that it needs is not
         raise InputError(
             f"the encoder module {name!r} cannot be imported ({error}); install it, put its "
-            f"folder on PYTHONPATH, or use one of {', '.join(names())}"
+            f"folder on PYTHONPATH, or use one of {', '.join(names())}."
         ) from error
     if not hasattr(module, "build"):
         raise InputError(
-            f"the encoder module {name!r} has no build; add build(spatial_dims, in_channels)"
+            f"the encoder module {name!r} has no build; add build(spatial_dims, in_channels)."
         )
     encoder = module.build(spatial_dims, in_channels)
     if not isinstance(encoder, Encoder):
         raise InputError(
             f"build of the encoder module {name!r} returned a {type(encoder).__name__} that is no "
-            "encoder; give it spatial_dims, in_channels, channels, strides and __call__"
+            "encoder; give it spatial_dims, in_channels, channels, strides and __call__."
         )
     return encoder

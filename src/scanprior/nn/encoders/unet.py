@@ -60,7 +60,7 @@ class UNetEncoder(nn.Module):
         if all(n <= stride for n in size):  # instance norm of one voxel is undefined
             raise InputError(
                 f"a patch of {'x'.join(map(str, size))} voxels is too small for an encoder of "
-                f"stride {stride}; use more than {stride} voxels along an axis or fewer widths"
+                f"stride {stride}; use more than {stride} voxels along an axis or fewer widths."
             )
         levels = []
         for stage, factor in zip(self.stages, self.strides, strict=True):
