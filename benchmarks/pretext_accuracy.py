@@ -49,7 +49,8 @@ SETTINGS = {
     ("rpl", 3): Setting(16),
     ("jigsaw", 3): Setting(8),
     ("cpc", 3): Setting(4, {"patch": 16}),
-    ("exemplar", 3): Setting(8),
+    ("exemplar", 3): Setting(8, {"objective": "contrastive"}, crop=(32, 32, 32)),
+    ("exemplar-triplet", 3): Setting(8),
     ("rotation", 2): Setting(8),
     ("rpl", 2): Setting(12),
     ("jigsaw", 2): Setting(8),
@@ -60,7 +61,7 @@ SETTINGS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="+", default=pretext.names())
+    parser.add_argument("--tasks", nargs="+", default=sorted({name for name, _ in SETTINGS}))
     parser.add_argument("--dims", nargs="+", type=int, default=[3, 2])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
@@ -71,6 +72,8 @@ def main() -> None:
         store = options.work / f"store{dims}d"
         run_prepare(Prepare(source=options.data / SOURCE[dims], store=store, shape=SHAPE[dims]))
         for name in options.tasks:
+            if (name, dims) not in SETTINGS:
+                continue
             key = f"{name}_{dims}d"
             rows = json.loads(options.results.read_text()) if options.results.is_file() else {}
             if key in rows:
@@ -83,11 +86,14 @@ def main() -> None:
 
 
 def measure(name: str, dims: int, store: Store, minutes: float) -> dict[str, Any]:
-    """Train ``name`` for so many CPU minutes, and ask it about the held-out subjects."""
+    """Train ``name`` for so many CPU minutes, and ask it about the held-out subjects.
+
+    What follows a hyphen in ``name`` tells settings of a task apart.
+    """
     setting = SETTINGS[name, dims]
     train, held_out = split(store, HELD_OUT[dims])
     torch.manual_seed(0)
-    task = pretext.find(name)(**setting.fields)
+    task = pretext.find(name.partition("-")[0])(**setting.fields)
     learner = Learner(task, encoders.build("small", dims, store.channels))
     size = setting.crop or SHAPE[dims]
     crops = Crops(train, size, seed=0, length=10**9)
@@ -129,6 +135,7 @@ def measure(name: str, dims: int, store: Store, minutes: float) -> dict[str, Any
         "loss": round(float(np.mean(losses[-100:])), 4),
         "setting": {"batch_size": setting.batch_size, "lr": setting.lr, **setting.fields},
         "shape": list(SHAPE[dims]),
+        "crop": list(size),
         "machine": f"{platform.machine()}, torch {torch.__version__}",
     }
 

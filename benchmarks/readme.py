@@ -36,9 +36,18 @@ def speed(found: dict[str, Any]) -> list[list[str]]:
     return table
 
 
+def scratch(result: dict[str, Any]) -> list[list[str]]:
+    curve = result["curve"]
+    return [
+        ["steps", *(str(point["step"]) for point in curve)],
+        ["validation Dice", *(f"{point['dice']:.3f}" for point in curve)],
+    ]
+
+
 TABLES: dict[str, Callable[[Any], list[list[str]]]] = {
     "pretext_accuracy": accuracy,
     "speed": speed,
+    "scratch_curve": scratch,
 }
 
 

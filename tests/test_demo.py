@@ -29,6 +29,12 @@ def test_demo_writes_its_report_and_reuses_what_is_there(tmp_path):
     assert weights.read_bytes() == before
 
 
+def test_an_impossible_seed_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="seed -1 is impossible"):
+        run_demo(Demo(out=tmp_path / "out", seed=-1))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_without_data_or_network_a_phantom_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -108,7 +108,8 @@ def test_pictures_and_what_is_empty(tmp_path):
     write_report(
         tmp_path / "new", **{**EMPTY, "title": "t", "curves": {"n": tmp_path / "new.jsonl"}}
     )
-    write_report(tmp_path / "bare", **{**EMPTY, "title": "t"})
+    write_report(tmp_path / "bare", **{**EMPTY, "title": "t"}, note="Only a hint.")
+    assert (tmp_path / "bare" / "report.md").read_text().endswith("\n\nOnly a hint.\n")
     assert [path.name for path in (tmp_path / "bare").iterdir()] == ["report.md"]
 
 

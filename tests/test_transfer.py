@@ -204,6 +204,9 @@ def test_the_table_is_shown_before_a_refusal(
     assert "left out" in capsys.readouterr().err
     with pytest.raises(InputError, match="coverage 2"):
         run_transfer(Transfer(run=recipe.run, coverage=2.0))
+    for impossible in (2.0, -0.1, float("nan")):
+        with pytest.raises(InputError, match="is no share"):
+            transfer.load_start(recipe.run, encoder(), coverage=impossible)
     with pytest.raises(InputError, match="in_channels"):
         run_transfer(Transfer(run=recipe.run, channels_to=0))
 

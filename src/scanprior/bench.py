@@ -12,11 +12,11 @@ from typing import Any, Literal
 import nibabel as nib
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
 from scanprior import pretext
+from scanprior.console import console
 from scanprior.contracts import Learner
 from scanprior.data.crops import Crops, place
 from scanprior.data.files import read_image
@@ -59,7 +59,7 @@ def bench(recipe: Bench) -> dict[str, Any]:
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*map(str, row.values()))
-    Console(stderr=True).print(table)
+    console().print(table)
     machine = {
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),

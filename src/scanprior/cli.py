@@ -213,7 +213,3 @@ def _named(words: list[str], verb_name: str, known: list[str]) -> tuple[str, lis
     if words[0] not in known and "." not in words[0]:
         raise InputError(f"{verb_name} knows no {words[0]!r}; use one of {', '.join(known)}.")
     return words[0], words[1:]
-
-
-if __name__ == "__main__":
-    main()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from scanprior import pretext
+from scanprior.console import console, say
 from scanprior.contracts import InputError
 from scanprior.data import download
 from scanprior.data.crops import Crops, fitting_crop
@@ -21,6 +21,7 @@ from scanprior.data.split import Split
 from scanprior.data.store import Store
 from scanprior.fit import Training
 from scanprior.metrics.intervals import bootstrap_interval
+from scanprior.recipes.begin import check_numbers
 from scanprior.recipes.evaluate import Evaluate, run_evaluate
 from scanprior.recipes.finetune import Finetune, finetune
 from scanprior.recipes.predict import Predict, predict
@@ -52,79 +53,41 @@ class Demo:
 
 def run_demo(recipe: Demo) -> dict[str, Any]:
     """Run everything, print a table and leave ``report`` in the folder."""
-    say = Console(stderr=True)
-    out = recipe.out
-    source = _source(recipe, say)
-    store = out / "store"
+    check_numbers(seed=recipe.seed)
+    out, store = recipe.out, recipe.out / "store"
+    source = _source(recipe)
     run_prepare(Prepare(source=source, store=store))
-    if not (store / "split.json").is_file():
-        split = Split.make(list(Store(store)), validation=0.05, test=0.25, seed=recipe.seed)
-        split.save(store / "split.json")
-    split = Split.load(store / "split.json")
-
-    task = pretext.find(recipe.task)()
+    split = _split(recipe)
+    say(f"Pretraining ({recipe.task}) on images only")
     training = Training(steps=recipe.pretrain_steps, batch_size=8, lr=1e-3)
-    run = out / recipe.task
-    say.print(f"Pretraining ({recipe.task}) on images only")
-    # the minutes are the training's own, so that they stay true when a second run reuses it
+    task, run = pretext.find(recipe.task)(), out / recipe.task
     trained = pretrain(
         Pretrain(store=store, out=run, task=task, seed=recipe.seed, training=training)
     )
-    minutes = {"pretraining": trained["seconds"] / 60}
-
-    rows, scores = [], {}
-    for name, start in {"scratch": "scratch", recipe.task: str(run)}.items():
-        say.print(f"Fine-tuning on {recipe.labels} labels from {name}")
-        model = out / f"finetuned_{name}"
-        trained = finetune(
-            Finetune(
-                store=store,
-                out=model,
-                start=start,
-                labels=float(recipe.labels),
-                validate_every=max(1, recipe.finetune_steps // 5),
-                seed=recipe.seed,
-                training=Training(steps=recipe.finetune_steps, batch_size=4, lr=8e-3),
-            )
-        )
-        minutes[name] = trained["seconds"] / 60
-        predictions = out / f"predictions_{name}"
-        predict(Predict(run=model, source=source, out=predictions, cases=split.test))
-        table = out / f"metrics_{name}.csv"
-        run_evaluate(Evaluate(predictions=predictions, labels=source / "labelsTr", out=table))
-        per_case = np.asarray(pd.read_csv(table).groupby("case")["dice"].mean(), float)
-        scores[name] = per_case
-        low, high = bootstrap_interval(per_case, seed=0)
-        rows.append(
-            {
-                "start": name,
-                "labels": recipe.labels,
-                "Dice": round(float(per_case.mean()), 4),
-                "95 % interval": f"{low:.4f} to {high:.4f}",
-                "fine-tuning minutes": round(minutes[name], 2),
-            }
-        )
-    gain = scores[recipe.task] - scores["scratch"]
+    starts = {"scratch": "scratch", recipe.task: str(run)}
+    found = {name: _start(recipe, source, split, name, start) for name, start in starts.items()}
+    rows = [_row(recipe, name, *result) for name, result in found.items()]
+    gain = found[recipe.task][0] - found["scratch"][0]
     low, high = bootstrap_interval(gain, seed=0)
-    _print(rows, say)
+    _print(rows)
+    # the minutes are the training's own, so that they stay true when a second run reuses it
     note = (
         f"Paired difference over {len(gain)} held-out cases: {gain.mean():+.4f} "
         f"({low:+.4f} to {high:+.4f}); one seed and one split, so a hint, not a study. Both starts "
         f"had {recipe.finetune_steps} steps and the same {len(split.validation)} validation cases; "
-        f"pretraining took {minutes['pretraining']:.2f} minutes more."
+        f"pretraining took {trained['seconds'] / 60:.2f} minutes more."
     )
-    say.print(note)
+    say(note)
     write_report(
         out / "report",
         title=f"{recipe.labels} labels, from scratch and after {recipe.task}",
         table=rows,
-        curves={n: out / f"finetuned_{n}" / "metrics.jsonl" for n in scores},
-        overlays=[_overlay(source, out, split.test[0], list(scores))],
+        curves={n: out / f"finetuned_{n}" / "metrics.jsonl" for n in found},
+        overlays=[_overlay(source, out, split.test[0], list(found))],
         views={recipe.task: _views(recipe, store)},
+        note=note,
     )
-    with (out / "report" / "report.md").open("a") as report:
-        report.write(f"\n{note}\n")
-    say.print(f"Report: {out / 'report' / 'report.md'}")
+    say(f"Report: {out / 'report' / 'report.md'}")
     result = {
         "rows": rows,
         "difference": round(float(gain.mean()), 4),
@@ -137,7 +100,50 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
     return result | {"report": str(out / "report")}
 
 
-def _source(recipe: Demo, say: Console) -> Path:
+def _split(recipe: Demo) -> Split:
+    store = recipe.out / "store"
+    if not (store / "split.json").is_file():
+        split = Split.make(list(Store(store)), validation=0.05, test=0.25, seed=recipe.seed)
+        split.save(store / "split.json")
+    return Split.load(store / "split.json")
+
+
+def _start(
+    recipe: Demo, source: Path, split: Split, name: str, start: str
+) -> tuple[np.ndarray, float]:
+    """Fine-tune from a start and predict the test part: Dice of each case, minutes of training."""
+    say(f"Fine-tuning on {recipe.labels} labels from {name}")
+    model, predictions = (recipe.out / f"{what}_{name}" for what in ("finetuned", "predictions"))
+    trained = finetune(
+        Finetune(
+            store=recipe.out / "store",
+            out=model,
+            start=start,
+            labels=recipe.labels,
+            validate_every=max(1, recipe.finetune_steps // 5),
+            seed=recipe.seed,
+            training=Training(steps=recipe.finetune_steps, batch_size=4, lr=8e-3),
+        )
+    )
+    predict(Predict(run=model, source=source, out=predictions, cases=split.test))
+    table = recipe.out / f"metrics_{name}.csv"
+    run_evaluate(Evaluate(predictions=predictions, labels=source / "labelsTr", out=table))
+    dice = np.asarray(pd.read_csv(table).groupby("case")["dice"].mean(), float)
+    return dice, trained["seconds"] / 60
+
+
+def _row(recipe: Demo, name: str, dice: np.ndarray, minutes: float) -> dict[str, Any]:
+    low, high = bootstrap_interval(dice, seed=0)
+    return {
+        "start": name,
+        "labels": recipe.labels,
+        "Dice": round(float(dice.mean()), 4),
+        "95 % interval": f"{low:.4f} to {high:.4f}",
+        "fine-tuning minutes": round(minutes, 2),
+    }
+
+
+def _source(recipe: Demo) -> Path:
     if recipe.data is not None:
         return recipe.data
     for folder in (Path("../shared/data") / download.NAME, download.cached()):
@@ -148,7 +154,7 @@ def _source(recipe: Demo, say: Console) -> Path:
         try:
             return download.download()
         except InputError as error:
-            say.print(f"{error} Going on with a synthetic phantom: its numbers mean nothing.")
+            say(f"{error} Going on with a synthetic phantom: its numbers mean nothing.")
         write_decathlon(phantom, labelled=80, unlabelled=60, seed=0)
     return phantom
 
@@ -156,7 +162,7 @@ def _source(recipe: Demo, say: Console) -> Path:
 def _views(recipe: Demo, store: Path) -> np.ndarray:
     """What the task showed the encoder of a few crops: ``(tiles, *s)``."""
     volumes = list(Store(store))
-    crops = Crops(volumes, fitting_crop(volumes, 3, limit=64), seed=recipe.seed, length=4)
+    crops = Crops(volumes, fitting_crop(volumes, 3), seed=recipe.seed, length=4)
     batch = torch.stack([crop for i in range(4) if isinstance(crop := crops[i], torch.Tensor)])
     views = pretext.find(recipe.task)().views(batch, torch.Generator().manual_seed(0))
     return views.inputs.flatten(0, 1)[:8, 0].numpy()
@@ -173,8 +179,8 @@ def _overlay(source: Path, out: Path, case: str, starts: list[str]) -> dict[str,
     }
 
 
-def _print(rows: list[dict[str, Any]], say: Console) -> None:
+def _print(rows: list[dict[str, Any]]) -> None:
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*map(str, row.values()))
-    say.print(table)
+    console().print(table)

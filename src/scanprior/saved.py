@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import types
 import typing
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import nn
 
 from scanprior import downstream, pretext
 from scanprior.contracts import InputError, Task
+from scanprior.whole import replacing
 
 
 def freeze(value: Any) -> Any:
@@ -83,10 +83,8 @@ def _task_type(value: Any) -> type[Task]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(freeze(value), indent=1) + "\n")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(freeze(value), indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -94,7 +92,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; is this a finished run's folder?") from error
+        raise InputError(f"{path} does not exist; give the folder of a finished run.") from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); restore it or run again.") from error
 
@@ -102,9 +100,8 @@ def read_json(path: Path) -> Any:
 def save_weights(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
     """``path`` (safetensors) with ``about`` inside it, and beside it as ``.json``."""
     state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    safetensors.torch.save_file(state, temporary, {"scanprior": json.dumps(freeze(about))})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(state, temporary, {"scanprior": json.dumps(freeze(about))})
     write_json(path.with_suffix(".json"), about)
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scanprior.console import say
 from scanprior.contracts import Encoder, InputError
-from scanprior.fit.progress import say
 from scanprior.nn import encoders
 from scanprior.saved import load_weights
 
@@ -88,9 +88,11 @@ def load_start(
     as it is.
 
     Raises:
-        InputError: the run has no encoder, or less than ``coverage`` of the parameters fit; then
-            nothing was loaded.
+        InputError: ``coverage`` is no share, the run has no encoder, or less than ``coverage`` of
+            the parameters fit; then nothing was loaded.
     """
+    if not 0 <= coverage <= 1:
+        raise InputError(f"coverage {coverage} is no share; use a number from 0 to 1.")
     report, state, about = _matched(run, encoder, channels)
     if report.coverage < coverage:
         raise InputError(_refusal(report, about, coverage))

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from scanprior.contracts import InputError
 from scanprior.data.crops import Crops, fitting_crop, place
-from scanprior.data.store import Store
+from scanprior.data.store import Store, Volume, write_array
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 16, 16), (40, 12, 40)])
@@ -40,14 +40,39 @@ def test_place_pads_small_volumes_and_stays_inside():
         assert source[1].stop <= 9
 
 
+def test_small_volumes_are_surrounded_by_their_minimum(store_of):
+    draw = np.random.default_rng(0)
+    small = draw.normal(size=(2, 5, 12, 12)).astype(np.float16)
+    small[0] -= 9  # as z-scores of a dark background
+    volume = store_of(small)
+    for i in range(8):
+        crop = Crops([volume], (8, 12, 12), seed=0, length=8)[i].numpy()
+        for channel, least in zip(crop, small.min((1, 2, 3)), strict=True):
+            outside = [plane for plane in channel if (plane == least).all()]
+            assert len(outside) == 3
+            assert channel.min() == least
+    assert Crops([volume], (12, 12), seed=0, length=1)[0].shape == (2, 12, 12)
+
+
+@pytest.fixture
+def store_of(tmp_path):
+    def make(array: np.ndarray) -> Volume:
+        (tmp_path / "volumes").mkdir()
+        write_array(tmp_path / "volumes" / "small.image.b2nd", array)
+        return Volume("small", tmp_path, {"shape": array.shape, "labelled": False})
+
+    return make
+
+
 def test_fitting_crop_is_held_by_the_volumes(ball_store):
     volumes = list(Store(ball_store))
     assert fitting_crop(volumes, 3, limit=64) == (24, 24, 24)
     assert fitting_crop(volumes, 2, limit=16) == (16, 16)
+    assert fitting_crop(volumes, 2) == (24, 24)
 
 
 def test_store_says_what_is_wrong(tmp_path, ball_store):
-    with pytest.raises(InputError, match="scanprior prepare"):
+    with pytest.raises(InputError, match=r"scanprior prepare SOURCE .*\.$"):
         Store(tmp_path)
     with pytest.raises(InputError, match="no volume 'x'"):
         Store(ball_store).of(["x"])

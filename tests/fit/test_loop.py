@@ -123,6 +123,11 @@ def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights(tmp_path:
     with pytest.raises(InputError, match="step 4, in the batch of samples 12 to 15"):
         fit(model, Images(bad=13), short(save_every=1), out=tmp_path, seed=0)
     assert all(p.isfinite().all() for p in model.parameters())
+    with pytest.raises(InputError, match="lower the learning rate, and look") as caught:
+        fit(learner(), Images(bad=1), short(precision="32"), out=tmp_path / "32", seed=0)
+    assert "precision" not in str(caught.value)
+    with pytest.raises(InputError, match="rate or use precision 32, and look"):
+        fit(learner(), Images(bad=1), short(precision="bf16"), out=tmp_path / "16", seed=0)
     held = newest(tmp_path)
     assert held is not None
     assert held["step"] == 3

@@ -1,7 +1,8 @@
 import pytest
 
+from scanprior.console import say
 from scanprior.fit import progress
-from scanprior.fit.progress import Bar, say
+from scanprior.fit.progress import Bar
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from scanprior.data.split import Split
 from scanprior.data.store import Store
 from scanprior.downstream.classification import Classification
 from scanprior.recipes.evaluate import Evaluate, run_evaluate
-from scanprior.recipes.finetune import Finetune, finetune, load_finetuned, load_segmenter
+from scanprior.recipes.finetune import Finetune, finetune, load_finetuned
 from scanprior.recipes.predict import Predict, predict
 from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.saved import freeze, load_weights, read_json, thaw
@@ -48,8 +48,6 @@ def test_the_task_is_told_what_the_store_holds(store: Path, tmp_path: Path) -> N
     split = Split.load(store / "split.json")
     same = {"eye_000", "eye_023"}  # byte for byte: never on two sides
     assert len([part for part in (split.train, split.validation) if same & set(part)]) == 1
-    with pytest.raises(InputError, match="holds no segmenter"):
-        load_segmenter(tmp_path / "run")
 
 
 def test_grades_not_to_be_flipped_stay(store: Path, tmp_path: Path) -> None:

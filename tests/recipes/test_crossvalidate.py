@@ -77,7 +77,7 @@ def test_it_goes_on_where_it_stopped(
     assert trained == ["fold_0", "fold_1", "fold_1", "fold_2"]
     assert crossvalidate(mine) == said
     assert len(trained) == 4
-    with pytest.raises(InputError, match=r"other settings \(run\)"):
+    with pytest.raises(InputError, match=r"other settings \(run\.seed\)"):
         crossvalidate(recipe(store, tmp_path / "cv", seed=1, validate_every=0))
 
 
@@ -99,6 +99,7 @@ def test_other_images_are_refused(store: Path, tmp_path: Path) -> None:
         ({"split": Path("mine.json")}, 3, "leave out --split and --test"),
         ({}, 1, "2 or more"),
         ({}, 24, "cannot make 24 folds"),
+        ({"split_seed": -1}, 3, "split_seed -1"),
         ({"labels": 14.0}, 3, "14 labels were asked for"),
         ({"crop": (1, 1)}, 3, "too small"),
     ],

@@ -95,11 +95,19 @@ def test_other_formats_match_by_name(folders):
     assert run_evaluate(recipe(folders))["dice_mean"] == pytest.approx(0.7)
 
 
-def test_photographs(tmp_path):
+def test_photographs(tmp_path, capsys):
     for name in ("labels", "predictions"):
         (tmp_path / name).mkdir()
         Pillow.fromarray(block(2)[:, :, 5]).save(tmp_path / name / "eye.png")
     assert run_evaluate(recipe(tmp_path))["dice_per_class"] == {"1": 1}
+    said = capsys.readouterr().err
+    assert "HD95 (pixels)" in said
+    assert "mm" not in said
+
+
+def test_an_impossible_seed_is_refused(folders):
+    with pytest.raises(InputError, match="seed -1 is impossible"):
+        run_evaluate(recipe(folders, seed=-1))
 
 
 def test_other_grids_are_refused(folders):

@@ -11,7 +11,7 @@ from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.fit import Training
-from scanprior.recipes.finetune import Finetune, finetune, load_segmenter
+from scanprior.recipes.finetune import Finetune, finetune, load_finetuned
 from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.saved import load_weights, read_json
 
@@ -37,7 +37,7 @@ def test_from_scratch(store: Path, tmp_path: Path) -> None:
     assert cases["train"] == list(split.train[:3])
     assert not set(cases["train"]) & set(cases["validation"])
     assert 0 <= said["dice"] <= 1
-    learner, about = load_segmenter(tmp_path / "run")
+    learner, about = load_finetuned(tmp_path / "run")
     assert about["task"]["classes"] == 2
     assert about["start"] == "scratch"
     assert learner.head(learner.encoder(torch.zeros(1, 1, 16, 16, 16))).shape == (1, 2, 16, 16, 16)
@@ -61,20 +61,20 @@ def test_slices_of_volumes(store: Path, tmp_path: Path) -> None:
     start = pretrained(store, tmp_path / "pretext", spatial_dims=2, crop=(16, 16))
     said = finetune(recipe(store, tmp_path / "run", start=str(start), widths=None, crop=(16, 16)))
     assert 0 <= said["dice"] <= 1
-    assert load_segmenter(tmp_path / "run")[1]["spatial_dims"] == 2
+    assert load_finetuned(tmp_path / "run")[1]["spatial_dims"] == 2
 
 
 def test_deep_supervision_is_loaded_again(store: Path, tmp_path: Path) -> None:
     task = Segmentation(deep_supervision=True)
     finetune(recipe(store, tmp_path / "run", task=task, widths=(4, 8, 8)))
-    learner, _ = load_segmenter(tmp_path / "run")
+    learner, _ = load_finetuned(tmp_path / "run")
     assert isinstance(learner.task, Segmentation)
     assert learner.task.deep_supervision
 
 
 def test_the_default_crop_suits_volumes_and_encoder(store: Path, tmp_path: Path) -> None:
     finetune(recipe(store, tmp_path / "run", crop=None, widths=(4, 8, 8), labels=2.0))
-    crop = load_segmenter(tmp_path / "run")[1]["crop"]
+    crop = load_finetuned(tmp_path / "run")[1]["crop"]
     assert all(side % 4 == 0 and 24 <= side <= 32 for side in crop)
 
 
@@ -97,6 +97,10 @@ def test_a_crop_that_does_not_divide(
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
+        ({"seed": -1}, "seed -1 is impossible"),
+        ({"split_seed": -1}, "split_seed -1 is impossible"),
+        ({"frozen_steps": -1}, "frozen_steps -1 is impossible"),
+        ({"validate_every": -3}, "validate_every -3 is impossible"),
         ({"labels": 50.0}, "50 labels were asked for"),
         ({"labels": 2.5}, "2.5 labels cannot be taken"),
         ({"labels": 0.0}, "labels cannot be taken"),

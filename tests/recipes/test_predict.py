@@ -7,11 +7,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scanprior.contracts import InputError
+from scanprior.contracts import InputError, Learner
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.fit import Training
-from scanprior.recipes.finetune import Finetune, finetune
+from scanprior.pretext.rotation import Rotation
+from scanprior.recipes.finetune import Finetune, finetune, load_finetuned
 from scanprior.recipes.predict import Predict, predict
+from scanprior.saved import save_weights
 from tests.recipes.scans import AFFINES, write_scans
 
 
@@ -57,7 +59,9 @@ def test_predictions_have_the_source_s_geometry(run: Path, scans: Path, tmp_path
     assert said["rejected"] == {}
     for name in AFFINES:
         assert_same_grid(tmp_path, scans, name)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"{n}.nii.gz" for n in AFFINES)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        [*(f"{n}.nii.gz" for n in AFFINES), "model.json"]
+    )
 
 
 def test_slice_by_slice(scans: Path, tmp_path: Path) -> None:
@@ -110,6 +114,57 @@ def test_other_channels_are_rejected(run: Path, tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(array, np.eye(4)), path)
     with pytest.raises(InputError, match="2 channels, the model was trained on 1"):
         predict(Predict(run=run, source=path, out=tmp_path / "out"))
+
+
+def test_another_dimension_is_rejected_and_the_others_go_on(run: Path, tmp_path: Path) -> None:
+    scans = write_scans(tmp_path / "balls", {"plain": AFFINES["plain"]}) / "imagesTr"
+    np.save(scans / "flat.npy", np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32))
+    # in its own spacing: a model that resamples says so before
+    run = changed(run, tmp_path / "model", resolved_spacing=None)
+    said = predict(Predict(run=run, source=scans, out=tmp_path / "out"))
+    assert said["predicted"] == 1
+    assert "2 axes, the model was trained on 3" in said["rejected"]["flat"]
+
+
+def changed(run: Path, to: Path, **about: object) -> Path:
+    """A copy of the run whose model says something else of itself."""
+    learner, told = load_finetuned(run)
+    save_weights(to / "best.safetensors", learner, told | about)
+    return to
+
+
+def test_scans_need_not_be_named_as_those_of_the_training(run: Path, tmp_path: Path) -> None:
+    scans = write_scans(tmp_path / "balls", {"nobody": AFFINES["plain"]})
+    kept = load_finetuned(run)[1]["prepared"]
+    more = {"patient": "^(P[0-9]+)_", "modalities": ["Flair"], "grade_column": "x", "label": "seg"}
+    older = changed(run, tmp_path / "model", prepared=kept | more)  # models made before said so
+    assert predict(Predict(run=older, source=scans, out=tmp_path / "out"))["predicted"] == 1
+    with pytest.raises(InputError, match="patient"):  # unless this user says so
+        predict(Predict(run=run, source=scans, out=tmp_path / "b", patient="^(P[0-9]+)_"))
+
+
+def test_label_maps_of_another_model_are_not_taken_for_this_one_s(
+    run: Path, scans: Path, tmp_path: Path
+) -> None:
+    mine = Predict(run=run, source=scans, out=tmp_path / "out", cases=("plain",))
+    predict(mine)
+    for other in (
+        dataclasses.replace(mine, run=changed(run, tmp_path / "other", note="another")),
+        dataclasses.replace(mine, overlap=0.25),
+        dataclasses.replace(mine, mirror=(2,)),
+    ):
+        with pytest.raises(InputError, match="label maps of another model"):
+            predict(other)
+    again = predict(dataclasses.replace(mine, run=run.resolve(), cases=("plain", "flipped")))
+    assert (again["predicted"], again["unchanged"]) == (1, 1)
+
+
+def test_a_task_without_predictions_is_refused(run: Path, scans: Path, tmp_path: Path) -> None:
+    learner, about = load_finetuned(run)
+    other = Learner(Rotation(), learner.encoder)
+    save_weights(tmp_path / "last.safetensors", other, about | {"task": Rotation()})
+    with pytest.raises(InputError, match="Rotation has no predictions"):
+        predict(Predict(run=tmp_path, source=scans, out=tmp_path / "out"))
 
 
 def test_a_folder_without_a_model_is_refused(scans: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from scanprior.data.split import Split
 from scanprior.data.store import Store
 from scanprior.fit import Training
 from scanprior.pretext.rotation import Rotation
+from scanprior.recipes.begin import begin
+from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.saved import load_weights, read_json, thaw
 
@@ -70,6 +73,43 @@ def test_other_settings_in_the_same_folder_are_refused(ball_store: Path, tmp_pat
     assert (tmp_path / "run" / "recipe.json").read_text() == kept
 
 
+def test_the_same_run_in_other_words_goes_on(
+    ball_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = recipe(ball_store, Path("run"))
+    begin(Path("run"), mine)
+    path = tmp_path / "run" / "recipe.json"
+    kept = json.loads(path.read_text())
+    del kept["spatial_dims"], kept["training"]["clip"], kept["task"]["single_axis"]
+    path.write_text(json.dumps(kept))  # of a version that did not have these fields
+    how = {"workers": 1, "log_every": 7, "save_every": 9, "accelerator": "auto", "strategy": "ddp"}
+    begin(
+        path.parent,
+        dataclasses.replace(
+            mine,
+            out=path.parent,
+            store=Path(os.path.relpath(ball_store)),
+            training=dataclasses.replace(TRAINING, **how),
+        ),
+    )
+    assert json.loads(path.read_text())["training"]["workers"] == 1
+    longer = dataclasses.replace(mine, training=dataclasses.replace(TRAINING, steps=9, lr=1e-4))
+    with pytest.raises(InputError, match=r"other settings \(training\.lr, training\.steps\)"):
+        begin(path.parent, longer)
+    with pytest.raises(InputError, match="of another kind of run"):
+        begin(path.parent, Finetune(store=ball_store, out=path.parent))
+
+
+def test_what_is_said_of_files_stays_out_of_the_model(store: Path, tmp_path: Path) -> None:
+    index = json.loads((store / "index.json").read_text())
+    index["recipe"] = {"intensity": "unit", "grades": "/home/me/x.csv", "patient": "^(P[0-9]+)"}
+    (store / "index.json").write_text(json.dumps(index))
+    pretrain(recipe(store, tmp_path / "run"))
+    about = load_weights(tmp_path / "run" / "encoder.safetensors")[1]
+    assert about["prepared"] == {"intensity": "unit", "source": ".", "store": "."}
+
+
 def test_slices_of_volumes(ball_store: Path, tmp_path: Path) -> None:
     pretrain(recipe(ball_store, tmp_path, spatial_dims=2, crop=(16, 16)))
     state, about = load_weights(tmp_path / "encoder.safetensors")
@@ -90,6 +130,7 @@ def test_weights_are_the_seed_s(ball_store: Path, tmp_path: Path) -> None:
     ("more", "sentence"),
     [
         ({"crop": (16, 16)}, "give --crop 3 numbers"),
+        ({"seed": -1}, "seed -1 is impossible"),
         ({"crop": (0, 16, 16)}, "too small"),
         ({"encoder": "large"}, "there is no encoder 'large'"),
         ({"crop": (2, 2, 2)}, "too small"),

@@ -15,7 +15,7 @@ from scanprior.contracts import InputError
 from scanprior.data.store import Store
 from scanprior.downstream.classification import Classification
 from scanprior.fit import loop
-from scanprior.predict import hard_dice
+from scanprior.metrics.segmentation import hard_dice
 from scanprior.study import Study, executors, run_study, work
 from scanprior.study.plan import Slurm
 from scanprior.study.planner import plan

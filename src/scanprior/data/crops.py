@@ -13,12 +13,16 @@ from torch.utils.data import Dataset
 
 from scanprior.data.store import Box, Volume
 
+LARGEST = {2: 224, 3: 64}
+"""Voxels an axis of a crop that nobody asked for, in 2D and in 3D."""
+
 
 class Crops(Dataset[Tensor | tuple[Tensor, Tensor]]):
     """Random crops ``(c, *size)``, float32; with ``labels``, and the label map's crop ``(*size)``.
 
     A size of two numbers cuts slices, one voxel thick along the first axis, out of 3D volumes.
-    A volume smaller than the crop lies at a random place in it, surrounded by zeros (background).
+    A volume smaller than the crop lies at a random place in it, surrounded by the smallest value
+    that each channel has in the crop (background: after z-scores zero is the tissue's mean).
     """
 
     def __init__(
@@ -42,8 +46,11 @@ class Crops(Dataset[Tensor | tuple[Tensor, Tensor]]):
         space = volume.shape[1:]
         size = (1,) * (len(space) - len(self.size)) + self.size
         source, target = place(space, size, rng)
-        image = np.zeros((volume.shape[0], *size), np.float32)
-        image[(slice(None), *target)] = volume.read(source)
+        image = volume.read(source).astype(np.float32)
+        if image.shape[1:] != size:
+            inside, axes = image, tuple(range(1, len(image.shape)))
+            image = np.broadcast_to(inside.min(axes, keepdims=True), (len(inside), *size)).copy()
+            image[(slice(None), *target)] = inside
         crop = torch.from_numpy(image).reshape(volume.shape[0], *self.size)
         if not self.labels:
             return crop
@@ -66,12 +73,14 @@ def place(
 
 
 def fitting_crop(
-    volumes: Sequence[Volume], spatial_dims: int, *, limit: int, multiple: int = 4
+    volumes: Sequence[Volume], spatial_dims: int, *, limit: int | None = None, multiple: int = 4
 ) -> tuple[int, ...]:
     """The largest crop that (nearly) every volume holds whole, so that padding gives nothing away.
 
-    Per axis: the 5th percentile of the volumes' sides, down to a multiple, at most ``limit``.
+    Per axis: the 5th percentile of the volumes' sides, down to a multiple, at most ``limit``
+    (by default :data:`LARGEST`).
     """
+    limit = limit or LARGEST[spatial_dims]
     sides = np.percentile([v.shape[1:] for v in volumes], 5, axis=0, method="lower")
     return tuple(
         int(min(limit, max(multiple, side // multiple * multiple)))

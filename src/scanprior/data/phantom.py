@@ -5,7 +5,6 @@ texture, bias field and noise. Its numbers say that the machinery works, and not
 """
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,8 @@ from typing import NamedTuple
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
+
+from scanprior.whole import replacing
 
 NAME = "Phantom"
 _SIDES = (48, 68, 48)  # of the template, larger than any volume: a deformation may look outside
@@ -78,9 +79,8 @@ def write_decathlon(folder: Path, labelled: int, unlabelled: int, seed: int) -> 
         "training": training,
         "test": test,
     }
-    temporary = folder / f".dataset.json.{os.getpid()}"
-    temporary.write_text(json.dumps(description, indent=1) + "\n")
-    os.replace(temporary, folder / "dataset.json")
+    with replacing(folder / "dataset.json") as temporary:
+        temporary.write_text(json.dumps(description, indent=1) + "\n")
 
 
 @cache

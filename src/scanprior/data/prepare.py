@@ -5,9 +5,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
+from scanprior.console import counted
 from scanprior.contracts import InputError
 from scanprior.data import geometry, records, sources
 from scanprior.data.parallel import each
@@ -31,13 +30,10 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
     spacing = resolve_spacing(recipe, cases)
     due = [case for case in cases if not records.done(recipe, case, spacing)]
     rejected: dict[str, str] = {}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        counter = bar.add_task("preparing", total=len(due))
-        prepare = partial(records.prepare_one, recipe, spacing=spacing)
-        for case, reason in each(prepare, due, recipe.workers):
-            bar.advance(counter)
-            if reason is not None:
-                rejected[case.id] = reason
+    prepare = partial(records.prepare_one, recipe, spacing=spacing)
+    for case, reason in counted(each(prepare, due, recipe.workers), "preparing", len(due)):
+        if reason is not None:
+            rejected[case.id] = reason
     written = {c.id: records.record(recipe, c) for c in cases if c.id not in rejected}
     rejected |= records.odd_ones(written)
     kept = [record for identity, record in written.items() if identity not in rejected]

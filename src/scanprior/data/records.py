@@ -18,6 +18,7 @@ from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash
 from scanprior.data.steps import Prepare, apply_steps
 from scanprior.data.store import write_array
+from scanprior.whole import replacing
 
 _FLOAT16_MAX = 65504
 
@@ -183,9 +184,8 @@ def _sources(recipe: Prepare, case: Case) -> list[str]:
 
 
 def _write_volume(path: Path, array: np.ndarray) -> None:
-    temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
-    write_array(temporary, array)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        write_array(temporary, array)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -193,6 +193,5 @@ def write_json(path: Path, content: Any) -> None:
     text = json.dumps(content, indent=1) + "\n"
     if path.is_file() and path.read_text() == text:
         return
-    temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)

@@ -1,7 +1,6 @@
 """Who is trained on and who is not: patient-grouped, seeded, with nested label fractions."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from scanprior.contracts import InputError
 from scanprior.data.store import Volume
+from scanprior.whole import replacing
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,8 @@ class Split:
 
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
-        temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
-        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Split":

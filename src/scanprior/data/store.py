@@ -76,7 +76,7 @@ class Store(Sequence[Volume]):
         if not index.is_file():
             raise InputError(
                 f"{folder} is not a store (no index.json); make it with "
-                f"scanprior prepare SOURCE {folder}"
+                f"scanprior prepare SOURCE {folder}."
             )
         self.folder = folder
         self.header: dict[str, Any] = json.loads(index.read_text())
@@ -124,10 +124,8 @@ class Store(Sequence[Volume]):
 
 def write_array(path: Path, array: np.ndarray, *, block: int = 32) -> None:
     """One array as ``.b2nd``, in blocks that suit random crops of its last axes."""
-    dims = min(array.ndim, 3)
-    side = block if dims == 3 else 4 * block
-    lead = array.ndim - dims if array.ndim > 3 else array.ndim - 2
-    blocks = tuple(1 if axis < lead else min(side, size) for axis, size in enumerate(array.shape))
+    lead = max(1, array.ndim - 3) if array.ndim > 2 else 0  # channels, or slices
+    blocks = tuple(1 if axis < lead else min(block, size) for axis, size in enumerate(array.shape))
     chunks = tuple(
         1 if axis < lead else min(4 * b, size)
         for axis, (b, size) in enumerate(zip(blocks, array.shape, strict=True))

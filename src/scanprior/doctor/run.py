@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from scanprior import __version__
+from scanprior.console import console, counted
 from scanprior.contracts import InputError
 from scanprior.data import sources
 from scanprior.data.parallel import each
@@ -28,6 +27,7 @@ from scanprior.doctor.page import page
 from scanprior.doctor.seen import Seen
 from scanprior.doctor.show import show_case, show_volume
 from scanprior.saved import write_json
+from scanprior.whole import replacing
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -92,7 +92,7 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
     written = {"scanprior": __version__, **result, "findings": listed}
     _write(recipe.out, written, _html(recipe, result, findings, pictures))
     if findings:
-        Console(stderr=True).print(_table(findings))
+        console().print(_table(findings))
     return result | {"seconds": round(time.perf_counter() - started, 3), "findings": listed}
 
 
@@ -172,11 +172,7 @@ def _mendable(findings: Sequence[Finding]) -> set[str]:
 def _each(
     words: str, work: Callable[[Item], Answer], items: Sequence[Item], workers: int
 ) -> Iterator[tuple[Item, Answer]]:
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        counter = bar.add_task(words, total=len(items))
-        for item, answer in each(work, items, workers):
-            bar.advance(counter)
-            yield item, answer
+    yield from counted(each(work, items, workers), words, len(items))
 
 
 def _to_show(findings: Sequence[Finding], most: int) -> list[str]:
@@ -203,9 +199,8 @@ def _html(
 def _write(out: Path, written: dict[str, Any], text: str) -> None:
     try:
         write_json(out / "doctor.json", written)
-        temporary = out / f".doctor.html.{os.getpid()}"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, out / "doctor.html")
+        with replacing(out / "doctor.html") as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out} cannot be written to ({error}); give another --out.") from error
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
+from scanprior.console import say
 from scanprior.contracts import InputError, Learner
-from scanprior.fit.progress import say
 
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.ckpt")
 KEPT = 2

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from scanprior.whole import replacing
+
 PACKAGES = (
     "scanprior",
     "torch",
@@ -36,7 +38,8 @@ def write(fabric: Fabric, out: Path) -> None:
         "processes": fabric.world_size,
         "precision": fabric._precision.precision,
     }
-    (out / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
+    with replacing(out / "environment.json") as path:
+        path.write_text(json.dumps(environment, indent=2) + "\n")
 
 
 def _version(package: str) -> str | None:

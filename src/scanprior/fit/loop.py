@@ -93,7 +93,7 @@ def fit(
             finite = math.isfinite(numbers["loss"]) and bool(norm is None or norm.isfinite())
             broken, stop = engine.agree(fabric, not finite, terminated.is_set())
             if broken:
-                engine.leave(fabric, InputError(_not_finite(step, share, numbers["loss"])))
+                engine.leave(fabric, InputError(_not_finite(fabric, step, share, numbers["loss"])))
             optimizer.step()
             optimizer.zero_grad()
 
@@ -165,7 +165,7 @@ def _gradients(
             fabric.backward(loss / len(share.firsts))
         names = ["loss", *metrics]
         sums = sums.to(fabric.device) + torch.stack([loss.detach(), *metrics.values()]).float()
-    means = (sums / len(share.firsts)).tolist()  # the step's only wait for the device
+    means = (sums / len(share.firsts)).tolist()
     return dict(zip(names, means, strict=True))
 
 
@@ -183,10 +183,11 @@ def _whole(fabric: Fabric, module: Any, learner: Learner) -> Iterator[None]:
         yield
 
 
-def _not_finite(step: int, share: batches.MicroBatches, loss: float) -> str:
+def _not_finite(fabric: Fabric, step: int, share: batches.MicroBatches, loss: float) -> str:
     first = step * share.batch_size
+    finer = "" if fabric._precision.precision == "32-true" else " or use precision 32"
     return (
         f"The loss or its gradient is not finite at step {step + 1}, in the batch of samples "
-        f"{first} to {first + share.batch_size - 1} (loss {loss:g}); lower the learning rate or "
-        "use precision 32, and look at those samples if it comes back."
+        f"{first} to {first + share.batch_size - 1} (loss {loss:g}); lower the learning rate"
+        f"{finer}, and look at those samples if it comes back."
     )

@@ -3,8 +3,6 @@
 import time
 from types import TracebackType
 
-from lightning_fabric.utilities.rank_zero import rank_zero_only
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -13,14 +11,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from scanprior.console import console, say
+
 QUIET_SECONDS = 10.0
 """Between lines where standard error is not a terminal."""
-
-
-@rank_zero_only
-def say(sentence: str) -> None:
-    """One line for the person who waits, from the first process only."""
-    Console(stderr=True).print(sentence, soft_wrap=True, markup=False, highlight=False)
 
 
 class Bar:
@@ -28,7 +22,7 @@ class Bar:
 
     def __init__(self, *, first_step: int, steps: int, visible: bool):
         self.steps, self.visible = steps, visible
-        self.console = Console(stderr=True)
+        self.console = console()
         self.note, self.printed, self.drawn = "", time.monotonic(), 0.0
         # No thread that redraws: loader workers are forked, and must not inherit its locks.
         self.progress = Progress(

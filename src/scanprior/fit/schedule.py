@@ -6,6 +6,14 @@ from typing import Literal
 
 from scanprior.contracts import InputError
 
+ELSEWHERE = frozenset(
+    {
+        *("accelerator", "devices", "nodes", "strategy", "workers"),
+        *("log_every", "save_every", "tensorboard"),
+    }
+)
+"""Fields of a training that say where it runs and what is seen of it, not what is learned."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:

@@ -34,6 +34,16 @@ class Score(NamedTuple):
     """The share of both surfaces' area within the tolerance of the other surface, 0 to 1."""
 
 
+def hard_dice(predicted: torch.Tensor, label: torch.Tensor, classes: int) -> list[float]:
+    """Dice of each foreground class; a class that neither has counts as 1."""
+    scores = []
+    for k in range(1, classes):
+        p, t = predicted == k, label == k
+        size = int(p.sum() + t.sum())
+        scores.append(2 * int((p & t).sum()) / size if size else 1.0)
+    return scores
+
+
 def groups(classes: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """Every label value as a structure of its own, named by its digits."""
     return {str(value): (int(value),) for value in classes}

@@ -5,23 +5,23 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
+from scanprior.console import counted
 from scanprior.contracts import InputError
 from scanprior.data.intensity import foreground
 from scanprior.data.parallel import each
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume, write_array
 from scanprior.data.tissue import SMOOTHING, tissues
-from scanprior.recipes.pretrain import begin
+from scanprior.recipes.begin import begin
 from scanprior.saved import read_json, write_json
+from scanprior.whole import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def autolabel(recipe: Autolabel) -> dict[str, Any]:
     began = time.perf_counter()
     store = Store(recipe.store)
     _check(recipe, store)
-    begin(recipe.out, replace(recipe, workers=1))  # their number changes nothing that is written
+    begin(recipe.out, recipe)
     for name in ("volumes", "records"):
         (recipe.out / name).mkdir(parents=True, exist_ok=True)
         for left in (recipe.out / name).glob(".tmp.*"):  # of a run that was killed
@@ -71,14 +71,12 @@ def autolabel(recipe: Autolabel) -> dict[str, Any]:
     due = [volume for volume in volumes if not _done(recipe, volume)]
     rejected: dict[str, str] = {}
     ways: list[str] = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        counter = bar.add_task("labelling", total=len(due))
-        for volume, (way, reason) in each(partial(_label, recipe), due, recipe.workers):
-            bar.advance(counter)
-            if reason is None:
-                ways.append(way)
-            else:
-                rejected[volume.id] = reason
+    labelling = each(partial(_label, recipe), due, recipe.workers)
+    for volume, (way, reason) in counted(labelling, "labelling", len(due)):
+        if reason is None:
+            ways.append(way)
+        else:
+            rejected[volume.id] = reason
     kept = [volume.id for volume in volumes if volume.id not in rejected]
     if not kept:
         raise InputError(
@@ -152,10 +150,8 @@ def _label(recipe: Autolabel, volume: Volume) -> tuple[str, str | None]:
     except InputError as error:
         return "", f"{volume.id} in {recipe.store}: {error}"
     way = _bring(_image(recipe.store, volume.id), _image(recipe.out, volume.id))
-    path = recipe.out / "volumes" / f"{volume.id}.label.b2nd"
-    temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
-    write_array(temporary, label)
-    os.replace(temporary, path)
+    with replacing(recipe.out / "volumes" / f"{volume.id}.label.b2nd") as path:
+        write_array(path, label)
     told = {
         "state": state,
         "label_sha256": hashlib.sha256(label.tobytes()).hexdigest(),
@@ -167,16 +163,13 @@ def _label(recipe: Autolabel, volume: Volume) -> tuple[str, str | None]:
 
 def _bring(source: Path, target: Path) -> str:
     """A store never writes into a file it has, so that one file can serve two stores."""
-    temporary = target.with_name(f".tmp.{os.getpid()}.{target.name}")
-    try:
-        os.link(source.resolve(), temporary)
-        way = "linked"
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, temporary)
-        way = "copied"
-    os.replace(temporary, target)
-    temporary.unlink(missing_ok=True)  # replacing a link by a link to the same file does nothing
-    return way
+    with replacing(target) as temporary:
+        try:
+            os.link(source.resolve(), temporary)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(source, temporary)
+            return "copied"
+    return "linked"
 
 
 def _index(recipe: Autolabel, store: Store, kept: list[str]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
+from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.data.store import Store
 from scanprior.downstream.classification import Classification
 from scanprior.metrics.grading import scores
+from scanprior.recipes.begin import begin, check_numbers
 from scanprior.recipes.finetune import Finetune, carry_out, load_finetuned, plan
 from scanprior.recipes.grades import (
     graded,
@@ -23,7 +24,6 @@ from scanprior.recipes.grades import (
     write_scores,
     write_table,
 )
-from scanprior.recipes.pretrain import begin
 from scanprior.recipes.supervision import supervision
 
 
@@ -59,6 +59,7 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
         raise InputError("only classification can be cross-validated; use Classification.")
     if run.split is not None or run.test:
         raise InputError("cross-validation makes its own splits; leave out --split and --test.")
+    check_numbers(seed=run.seed, split_seed=run.split_seed)
     known = supervision(run.task).known(Store(run.store))
     splits = Split.folds(known, recipe.folds, run.validation, run.split_seed)
     folds = [out / f"fold_{i}" for i in range(recipe.folds)]
@@ -69,9 +70,8 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
     begin(out, recipe)
     for fold, split in zip(folds, splits, strict=True):
         _keep(split, fold.with_suffix(".json"))
-    say = Console(stderr=True)
     for i in due:
-        say.print(f"Fold {i + 1} of {recipe.folds}")
+        say(f"Fold {i + 1} of {recipe.folds}")
         planned = plan(recipes[i])
         carry_out(planned)
         learner, _ = load_finetuned(folds[i])
@@ -82,7 +82,7 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
     write_table(table, out / "predictions.csv")
     result, found = summary(table, run.seed)
     write_scores(found, out / "metrics.csv")
-    print_scores(found, len(table), say)
+    print_scores(found, len(table))
     return result | {"folds": [_kappa(part) for part in tables], "out": str(out)}
 
 

@@ -7,10 +7,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from rich import box
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from scanprior.console import console, counted, say
 from scanprior.contracts import InputError
 from scanprior.data.files import (
     PHOTOGRAPH,
@@ -29,6 +28,7 @@ from scanprior.metrics.segmentation import (
     check_tolerance,
     groups,
 )
+from scanprior.recipes.begin import check_numbers
 from scanprior.recipes.grades import (
     print_scores,
     read_table,
@@ -52,7 +52,8 @@ class Evaluate:
     """Folder of reference label maps; or a store or CSV of grades. Those without a prediction are
     left out and counted."""
     out: Path
-    """CSV to write: case, class, dice, hd95 (mm), nsd; or metric, value, low, high."""
+    """CSV to write: case, class, dice, hd95 (mm; pixels in photographs), nsd; or metric, value,
+    low, high."""
     regions: Literal["none", "brats"] = "none"
     """none: every label value by itself; brats: enhancing tumour, tumour core, whole tumour."""
     tolerance: float = 1.0
@@ -74,6 +75,7 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
         InputError: nothing to score, a prediction without a label, different grids.
     """
     check_tolerance(recipe.tolerance)
+    check_numbers(seed=recipe.seed)
     if recipe.out.is_dir():
         raise InputError(f"{recipe.out} is a folder; name a CSV file to write.")
     if recipe.predictions.suffix == ".csv":
@@ -88,11 +90,11 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     strange: set[int] = set()
     known = {value for values in structures.values() for value in values} | {0}
-    for case, path in track(
-        predictions.items(), "scoring", console=Console(stderr=True), transient=True
-    ):
+    flat = True
+    for case, path in counted(predictions.items(), "scoring", len(predictions)):
         label, prediction = read_label(labels[case]), read_label(path)
         check_same_grid(label, labels[case], prediction, path)
+        flat = flat and label.affine is None
         strange |= _values(prediction) - known
         scores = case_scores(
             prediction.array[0], label.array[0], structures, label.spacing, recipe.tolerance
@@ -106,7 +108,7 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
         "values_ignored": sorted(strange),
         "out": str(recipe.out),
     }
-    _print(result, recipe.tolerance)
+    _print(result, recipe.tolerance, "pixels" if flat else "mm")
     return result
 
 
@@ -130,7 +132,7 @@ def evaluate_grades(recipe: Evaluate) -> dict[str, Any]:
     table = table.assign(truth=[truth[case] for case in table["case"]])
     result, found = summary(table, recipe.seed)
     write_scores(found, recipe.out)
-    print_scores(found, len(table), Console(stderr=True))
+    print_scores(found, len(table))
     return result | {"labels_ignored": len(truth) - len(table), "out": str(recipe.out)}
 
 
@@ -188,8 +190,9 @@ def _summary(table: pd.DataFrame, names: list[str], seed: int) -> dict[str, Any]
     return result | {"intervals": intervals}
 
 
-def _print(result: dict[str, Any], tolerance: float) -> None:
-    table = Table("class", "Dice", "HD95 (mm)", f"NSD ({tolerance:g} mm)", box=box.SIMPLE_HEAD)
+def _print(result: dict[str, Any], tolerance: float, unit: str) -> None:
+    heads = ("class", "Dice", f"HD95 ({unit})", f"NSD ({tolerance:g} {unit})")
+    table = Table(*heads, box=box.SIMPLE_HEAD)
     between = result["intervals"]
     for name in result["dice_per_class"]:
         cells = [
@@ -200,12 +203,11 @@ def _print(result: dict[str, Any], tolerance: float) -> None:
     table.add_section()
     table.add_row("mean", _cell(result["dice_mean"], between["dice_mean"], 3), "", "")
     table.caption = f"{result['cases']} cases; in brackets 95 % bootstrap intervals of the mean"
-    say = Console(stderr=True)
-    say.print(table)
+    console().print(table)
     if result["labels_ignored"]:
-        say.print(f"Labels without a prediction, left out: {result['labels_ignored']}")
+        say(f"Labels without a prediction, left out: {result['labels_ignored']}")
     if result["values_ignored"]:
-        say.print(f"Predicted but in no label, taken as background: {result['values_ignored']}")
+        say(f"Predicted but in no label, taken as background: {result['values_ignored']}")
 
 
 def _cell(mean: float, interval: list[float], digits: int) -> str:

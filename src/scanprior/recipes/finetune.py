@@ -15,7 +15,7 @@ from scanprior.data.store import Store, Volume
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.fit import Training, fit
 from scanprior.nn import encoders
-from scanprior.recipes.pretrain import begin, check_crop, describe, rehearse
+from scanprior.recipes.begin import begin, check_crop, check_numbers, describe, rehearse
 from scanprior.recipes.supervision import supervision
 from scanprior.saved import load_weights, save_weights, thaw, write_json
 from scanprior.transfer import COVERAGE, Channels
@@ -97,6 +97,8 @@ def plan(recipe: Finetune, split: Split | None = None) -> Plan:
     Raises:
         InputError: store, start, crop and encoder do not go together.
     """
+    names = ("seed", "split_seed", "frozen_steps", "validate_every")
+    check_numbers(**{name: getattr(recipe, name) for name in names})
     store = Store(recipe.store)
     labels = supervision(recipe.task)
     known = labels.known(store)
@@ -154,21 +156,18 @@ def carry_out(planned: Plan) -> dict[str, Any]:
     }
 
 
+def weights_of(run: Path) -> Path:
+    """The file of a fine-tuning run's best weights, else of its last."""
+    best = run / "best.safetensors"
+    return best if best.is_file() else run / "last.safetensors"
+
+
 def load_finetuned(run: Path) -> tuple[Learner, dict[str, Any]]:
     """The best (else the last) model of a fine-tuning run, and what it says of itself."""
-    best = run / "best.safetensors"
-    state, about = load_weights(best if best.is_file() else run / "last.safetensors")
+    state, about = load_weights(weights_of(run))
     learner = Learner(thaw(Task, about["task"]), transfer.build(about))
     learner.load_state_dict(state)
     return learner.eval(), about
-
-
-def load_segmenter(run: Path) -> tuple[Learner, dict[str, Any]]:
-    """:func:`load_finetuned` of a run that learned segmentation."""
-    learner, about = load_finetuned(run)
-    if not isinstance(learner.task, Segmentation):
-        raise InputError(f"{run} holds no segmenter; give a run of finetune segmentation.")
-    return learner, about
 
 
 def _split(known: list[Volume], recipe: Finetune) -> Split:

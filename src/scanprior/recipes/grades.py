@@ -3,7 +3,6 @@
 Columns: case, prediction, p0..pK-1 (probabilities of the grades), and truth where it is known.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,20 @@ import numpy as np
 import pandas as pd
 import torch
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from scanprior.console import console
 from scanprior.contracts import InputError, Learner
 from scanprior.data.files import stem
+from scanprior.data.grades import COLUMNS, grade_of, read_csv
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.case import case_of
-from scanprior.data.sources.photographs import COLUMNS
 from scanprior.data.store import Store, Volume
-from scanprior.downstream.classification import Classification, image_probabilities
+from scanprior.downstream.classification import Classification
 from scanprior.metrics.grading import Estimate, Graded, estimates
+from scanprior.predict import image_probabilities
+from scanprior.whole import replacing
 
 NAMES = (("case", "truth"), *COLUMNS)
 """Columns of a CSV of true grades: the case or image, and its grade."""
@@ -57,12 +58,10 @@ def graded(table: pd.DataFrame) -> Graded:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write whole or not at all. A whole number stays one where other cases have none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if "truth" in table:
         table = table.assign(truth=pd.array(_column(table, "truth"), "Int64"))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    table.to_csv(temporary, index=False, float_format="%.6g")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -71,7 +70,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: there is no such file, or it is no table of predicted grades.
     """
-    table = _csv(path)
+    table = read_csv(path)
     likely = _likely(table)
     if not {"case", "prediction"} <= set(table) or likely != [f"p{k}" for k in range(len(likely))]:
         raise InputError(
@@ -90,7 +89,8 @@ def read_table(path: Path) -> pd.DataFrame:
             raise InputError(f"{path} has a {name} that is no number; predict again.") from error
     for name in {"prediction", "truth"} & set(table):
         table[name] = pd.array(
-            [_grade(path, *pair) for pair in zip(cases, _column(table, name), strict=True)], "Int64"
+            [grade_of(path, *pair) for pair in zip(cases, _column(table, name), strict=True)],
+            "Int64",
         )
     return table
 
@@ -103,7 +103,7 @@ def true_grades(path: Path) -> dict[str, int]:
     """
     if path.is_dir():
         return {v.id: v.grade for v in Store(path) if v.grade is not None}
-    table = _csv(path)
+    table = read_csv(path)
     pair = next((pair for pair in NAMES if set(pair) <= set(table)), None)
     if pair is None:
         raise InputError(
@@ -112,7 +112,7 @@ def true_grades(path: Path) -> dict[str, int]:
         )
     found: dict[str, int] = {}
     for image, said in zip(*(_column(table, name) for name in pair), strict=True):
-        grade = None if pd.isna(image) else _grade(path, image, said)
+        grade = None if pd.isna(image) else grade_of(path, image, said)
         if grade is None:
             continue
         # the id that prepare and predict give to the case of this file
@@ -136,15 +136,15 @@ def write_scores(found: Mapping[str, Estimate], path: Path) -> None:
     write_table(pd.DataFrame([{"metric": name} | e._asdict() for name, e in found.items()]), path)
 
 
-def print_scores(found: Mapping[str, Estimate], cases: int, say: Console) -> None:
-    """A table on ``say``."""
+def print_scores(found: Mapping[str, Estimate], cases: int) -> None:
+    """A table on standard error."""
     shown = Table("score", "value", "95 % interval", box=box.SIMPLE_HEAD)
     heads = {"kappa": "quadratic weighted kappa", "accuracy": "accuracy", "auc": "AUC (macro)"}
     for name, (value, low, high) in found.items():
         words = [f"{value:.3f}", f"{low:.3f}–{high:.3f}"] if value == value else ["undefined", ""]
         shown.add_row(heads[name], *words)
     shown.caption = f"{cases} cases; bootstrap over cases"
-    say.print(shown)
+    console().print(shown)
 
 
 def _likely(table: pd.DataFrame) -> list[str]:
@@ -162,23 +162,3 @@ def _listed(table: pd.DataFrame) -> str:
 
 def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _csv(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a readable CSV ({error}); restore it.") from error
-
-
-def _grade(path: Path, case: str, said: Any) -> int | None:
-    """A grade as it stands in a CSV; None where there is none."""
-    if pd.isna(said):
-        return None
-    try:
-        grade = float(said)
-    except ValueError:
-        grade = -1.0
-    if grade < 0 or grade % 1:
-        raise InputError(f"{path} gives {case} the grade {said!r}; use whole numbers from 0.")
-    return int(grade)

@@ -1,7 +1,6 @@
 """Prediction: a fine-tuned model's label maps on the grids of the scans, or its grades in a CSV."""
 
 import dataclasses
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,28 +8,30 @@ from typing import Any, Literal
 
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
+from scanprior.console import counted
 from scanprior.contracts import InputError, Learner, Task
 from scanprior.data import geometry, sources
 from scanprior.data.files import write_label
 from scanprior.data.image import Image
 from scanprior.data.prepare import Prepare, Prepared, apply_steps
-from scanprior.data.sources import Case
-from scanprior.downstream.classification import Classification, image_probabilities
+from scanprior.data.sources import Case, SourceOptions
+from scanprior.data.sources.case import file_hash
+from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
-from scanprior.predict import probabilities
-from scanprior.recipes.finetune import load_finetuned
+from scanprior.predict import image_probabilities, probabilities
+from scanprior.recipes.finetune import load_finetuned, weights_of
 from scanprior.recipes.grades import row, write_table
+from scanprior.saved import read_json, write_json
+from scanprior.whole import replacing
 
 ENDINGS = (".nii.gz", ".png")
 """Of the label map of a scan, and of a photograph."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict:
+class Predict(SourceOptions):
     """Predict with a fine-tuned model: label maps as NIfTI files (PNG of photographs) named as the
     cases, or one predictions.csv of grades."""
 
@@ -39,11 +40,10 @@ class Predict:
     source: Path
     """Whatever `prepare` reads: a data set, a folder of scans, one scan."""
     out: Path
-    """Folder to write; a case that has its label map there already is left as it is."""
+    """Folder to write; a case that has its label map there already is left as it is, and a folder
+    of another model's label maps is refused."""
     format: str | None = None
     """The source's format, where it is not recognised."""
-    grades: Path | None = None
-    """CSV of the source's grades, for the column truth, where it is not recognised."""
     cases: tuple[str, ...] = ()
     """Only these cases, by id; all by default."""
     part: Literal["all", "train", "val", "test"] = "all"
@@ -67,22 +67,22 @@ def predict(recipe: Predict) -> dict[str, Any]:
         raise InputError(
             f"mirror {recipe.mirror} names an axis that is not there; use 0 to {axes - 1}."
         )
-    steps = dataclasses.replace(
-        Prepare.from_json(about["prepared"]),
-        source=recipe.source,
-        format=recipe.format,
-        grades=recipe.grades,
-    )
+    steps = Prepare.from_json(about["prepared"])  # what it says of files is of the training's
     spacing = tuple(about["resolved_spacing"]) if about["resolved_spacing"] else None
-    cases = _chosen(sources.find(recipe.source, recipe.format, steps), recipe)
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    answers = _ANSWERS[type(learner.task)](recipe, learner, tuple(about["crop"]))
+    cases = _chosen(sources.find(recipe.source, recipe.format, recipe), recipe)
+    answers = _answers(learner.task)(recipe, learner, tuple(about["crop"]))
+    answers.claim()
     due = [case for case in cases if not answers.has(case)]
     rejected: dict[str, str] = {}
-    for case in track(due, "predicting", console=Console(stderr=True), transient=True):
+    for case in counted(due, "predicting"):
         try:
             image, _ = dataclasses.replace(case, label=None).read()
             prepared = apply_steps(steps, image, None, spacing)
+            if len(prepared.image.shape) != axes:
+                raise InputError(
+                    f"it has {len(prepared.image.shape)} axes, the model was trained on {axes}; "
+                    "give images of as many."
+                )
             if prepared.image.array.shape[0] != about["in_channels"]:
                 raise InputError(
                     f"it has {prepared.image.array.shape[0]} channels, the model was trained on "
@@ -92,7 +92,7 @@ def predict(recipe: Predict) -> dict[str, Any]:
             rejected[case.id] = str(error)
             continue
         answers.add(case, image, prepared)
-    if cases and len(rejected) == len(cases):
+    if len(rejected) == len(cases):
         raise InputError(f"no case could be predicted; the first: {next(iter(rejected.values()))}")
     answers.close()
     return {
@@ -109,6 +109,10 @@ class Answers(ABC):
     def __init__(self, recipe: Predict, learner: Learner, crop: tuple[int, ...]):
         self.recipe, self.learner, self.crop = recipe, learner, crop
 
+    def claim(self) -> None:
+        """Make ``out``, or raise :class:`InputError` where it is another model's."""
+        self.recipe.out.mkdir(parents=True, exist_ok=True)
+
     @abstractmethod
     def has(self, case: Case) -> bool:
         """Whether the case was predicted before."""
@@ -122,8 +126,22 @@ class Answers(ABC):
         """After the last case."""
 
 
-class LabelMaps(Answers):
-    """A file a case, on the case's own grid."""
+class MapFiles(Answers):
+    """A file a case, on the case's own grid; model.json says whose they are."""
+
+    def claim(self) -> None:
+        super().claim()
+        path = self.recipe.out / "model.json"
+        weights = weights_of(self.recipe.run)
+        mine = {"sha256": file_hash(weights), "overlap": self.recipe.overlap}
+        mine |= {"mirror": sorted(self.recipe.mirror)}
+        if not path.is_file():
+            write_json(path, mine)
+        elif read_json(path) != mine:
+            raise InputError(
+                f"{self.recipe.out} holds label maps of another model, --overlap or --mirror; "
+                "choose another --out, or delete that folder."
+            )
 
     def has(self, case: Case) -> bool:
         return any((self.recipe.out / f"{case.id}{ending}").exists() for ending in ENDINGS)
@@ -138,15 +156,14 @@ class LabelMaps(Answers):
         )
         label = geometry.to_source(found.numpy(), prepared.geometry)
         ending = ENDINGS[image.affine is None]
-        temporary = self.recipe.out / f".tmp.{case.id}{ending}"
-        write_label(temporary, label, image.affine)
-        os.replace(temporary, self.recipe.out / f"{case.id}{ending}")
+        with replacing(self.recipe.out / f"{case.id}{ending}") as path:
+            write_label(path, label, image.affine)
 
     def close(self) -> None:
         """Every file is there already."""
 
 
-class Grades(Answers):
+class GradeTable(Answers):
     """One predictions.csv, written anew: rows of two models are never in one table."""
 
     def __init__(self, recipe: Predict, learner: Learner, crop: tuple[int, ...]):
@@ -170,7 +187,14 @@ class Grades(Answers):
         write_table(pd.DataFrame(self.rows), self.recipe.out / "predictions.csv")
 
 
-_ANSWERS: dict[type[Task], type[Answers]] = {Segmentation: LabelMaps, Classification: Grades}
+def _answers(task: Task) -> type[Answers]:
+    if isinstance(task, Segmentation):
+        return MapFiles
+    if isinstance(task, Classification):
+        return GradeTable
+    raise InputError(
+        f"{type(task).__name__} has no predictions to write; use segmentation or classification."
+    )
 
 
 def _pixels(prepared: Prepared) -> Tensor:

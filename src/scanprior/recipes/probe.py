@@ -1,6 +1,5 @@
 """Probes of a frozen encoder: k nearest neighbours and logistic regression on graded images."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,18 +9,19 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from rich import box
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
 from scanprior import transfer
+from scanprior.console import console, counted
 from scanprior.contracts import Encoder, InputError
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
 from scanprior.fit import Training, engine
 from scanprior.metrics.grading import METRICS, Graded, estimates
 from scanprior.nn import encoders, probes
+from scanprior.recipes.begin import check_numbers
+from scanprior.recipes.grades import write_table
 from scanprior.transfer import Channels
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
@@ -92,12 +92,8 @@ def probe(recipe: Probe) -> dict[str, Any]:
     encoder.to(device).eval()
     needed = {i for s in splits for i in (*s.train, *s.validation, *s.test)}
     vectors: dict[str, Tensor] = {}
-    for name, volume in track(
-        [(name, graded[name]) for name in sorted(needed & graded.keys())],
-        "embedding",
-        console=Console(stderr=True),
-        transient=True,
-    ):
+    due = [(name, graded[name]) for name in sorted(needed & graded.keys())]
+    for name, volume in counted(due, "embedding"):
         whole = (slice(None),) * volume.spatial_dims
         image = torch.from_numpy(volume.read(whole).astype(np.float32)).to(device)
         vectors[name] = probes.moments(encoder, image, recipe.levels)
@@ -108,7 +104,8 @@ def probe(recipe: Probe) -> dict[str, Any]:
         tables.append(table.assign(fold=fold))
         chosen.append(told)
     table = pd.concat(tables, ignore_index=True)
-    _write(table.drop(columns=[f"knn_p{k}" for k in range(classes)] + ["majority"]), recipe.out)
+    shown = ["case", "fold", "truth", *_PROBES, *(f"p{k}" for k in range(classes))]
+    write_table(table.loc[:, shown], recipe.out)
     result = _summary(table, classes, recipe.seed) | {
         "cases": len(table),
         "features": len(next(iter(vectors.values()))),
@@ -120,6 +117,7 @@ def probe(recipe: Probe) -> dict[str, Any]:
 
 
 def _check(recipe: Probe) -> None:
+    check_numbers(seed=recipe.seed)
     if recipe.out.is_dir():
         raise InputError(f"{recipe.out} is a folder; name a CSV file to write.")
     if recipe.neighbours is not None and recipe.neighbours < 1:
@@ -220,15 +218,6 @@ def _summary(table: pd.DataFrame, classes: int, seed: int) -> dict[str, Any]:
     return result | {"majority": majority, "intervals": intervals}
 
 
-def _write(table: pd.DataFrame, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    lead = ["case", "fold", "truth"]
-    rest = [column for column in table.columns if column not in lead]
-    table[lead + rest].to_csv(temporary, index=False, float_format="%.6g")
-    os.replace(temporary, out)
-
-
 def _print(result: dict[str, Any]) -> None:
     table = Table("probe", *METRICS, box=box.SIMPLE_HEAD)
     for name in _PROBES:
@@ -239,4 +228,4 @@ def _print(result: dict[str, Any]) -> None:
         table.add_row(name, *cells)
     table.add_row("commonest grade", "", f"{result['majority']:.3f}", "")
     table.caption = f"{result['cases']} images; in brackets 95 % bootstrap intervals"
-    Console(stderr=True).print(table)
+    console().print(table)

@@ -17,7 +17,8 @@ from scanprior.data.store import Store, Volume
 from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.metrics.grading import scores
-from scanprior.predict import hard_dice, probabilities
+from scanprior.metrics.segmentation import hard_dice
+from scanprior.predict import probabilities
 from scanprior.recipes.grades import graded, table_of
 
 
@@ -77,7 +78,7 @@ class LabelMaps(Supervision):
     def crop(self, volumes: Sequence[Volume], encoder: Encoder) -> tuple[int, ...]:
         """As much of a typical volume as fits, up to a multiple of the encoder's stride."""
         dims, stride = encoder.spatial_dims, encoder.strides[-1]
-        fitting = fitting_crop(volumes, dims, limit={2: 224, 3: 64}[dims], multiple=1)
+        fitting = fitting_crop(volumes, dims, multiple=1)
         return tuple(-(-side // stride) * stride for side in fitting)
 
     def check(self, crop: tuple[int, ...], encoder: Encoder) -> None:
@@ -134,7 +135,7 @@ class Grades(Supervision):
         frequency = Counter(volume.grade for volume in train)
         axes = task.flip_axes
         if axes is None:
-            axes = tuple(range(store.spatial_dims)) if store.spatial_dims < 3 else ()
+            axes = _MIRRORED[store.spatial_dims]
         counts = tuple(frequency[grade] for grade in range(classes))
         return replace(task, classes=classes, counts=counts, flip_axes=axes)
 
@@ -162,13 +163,15 @@ class Grades(Supervision):
 
 
 _KINDS: dict[type[Task], Supervision] = {Segmentation: LabelMaps(), Classification: Grades()}
+_MIRRORED: dict[int, tuple[int, ...]] = {2: (0, 1), 3: ()}
+"""Axes along which images may be flipped where nobody says: photographs have no side, bodies do."""
 
 
 def supervision(task: Task) -> Supervision:
     """The labels that ``task`` learns from."""
-    if type(task) not in _KINDS:
-        raise InputError(
-            f"{type(task).__name__} has no labels to fine-tune on; use segmentation or "
-            "classification."
-        )
-    return _KINDS[type(task)]
+    for kind, found in _KINDS.items():
+        if isinstance(task, kind):
+            return found
+    raise InputError(
+        f"{type(task).__name__} has no labels to fine-tune on; use segmentation or classification."
+    )

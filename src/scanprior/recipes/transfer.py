@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from scanprior import transfer
-from scanprior.contracts import InputError
+from scanprior.console import console
 from scanprior.nn import encoders
 from scanprior.transfer import COVERAGE, Channels, Report
 
@@ -39,10 +38,9 @@ def run_transfer(recipe: Transfer) -> dict[str, Any]:
     """Print the table on stderr; return ``start``, ``coverage`` and how many tensors of each fate.
 
     Raises:
-        InputError: the run has no encoder, or, after the table, too little of it fits.
+        InputError: the run has no encoder, or, after the table, too little of it fits or
+            ``coverage`` is no share.
     """
-    if not 0 <= recipe.coverage <= 1:
-        raise InputError(f"coverage {recipe.coverage} is no share; use a number from 0 to 1.")
     about = transfer.about_start(recipe.run)
     widths = recipe.widths
     if widths is None and recipe.encoder in (None, about["encoder"]):
@@ -54,7 +52,7 @@ def run_transfer(recipe: Transfer) -> dict[str, Any]:
         widths,
     )
     report = transfer.compare(recipe.run, encoder, recipe.channels)
-    Console(stderr=True).print(_table(report))
+    console().print(_table(report))
     transfer.load_start(
         recipe.run, encoder, channels=recipe.channels, coverage=recipe.coverage
     )  # says in a line what was loaded, or refuses

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scanprior.contracts import InputError
+from scanprior.report.page import write
 from scanprior.report.pictures import (
     RUNS,
     new_figure,
@@ -29,6 +29,7 @@ def write_report(
     curves: Mapping[str, Path],
     overlays: Sequence[Mapping[str, Any]],
     views: Mapping[str, np.ndarray],
+    note: str = "",
 ) -> None:
     """Write ``folder/report.md`` and its figures; a part that is empty is left out.
 
@@ -39,6 +40,7 @@ def write_report(
             label map ``(*s)``); axes (superior, anterior, right) or (height, width). ``spacing``
             (mm per array axis) may be given.
         views: a pretext task's name to what it showed the encoder, ``(tiles, *s)``.
+        note: the last paragraph.
 
     Raises:
         InputError: a ``metrics.jsonl`` cannot be read, or a label map does not fit its image.
@@ -66,9 +68,9 @@ def write_report(
         save(views_figure(tiles), folder / file)
         text += [f"## What {name} showed the encoder", "", f"![Views of {name}]({file})", ""]
         text += ["A column a view; of a volume, the three planes through its middle.", ""]
-    temporary = folder / f".report.md.{os.getpid()}"
-    temporary.write_text("\n".join(text), encoding="utf-8")
-    os.replace(temporary, folder / "report.md")
+    if note:
+        text += [note, ""]
+    write(folder / "report.md", "\n".join(text))
 
 
 def _markdown(table: Sequence[Mapping[str, Any]]) -> list[str]:

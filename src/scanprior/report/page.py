@@ -5,10 +5,11 @@ Every string is escaped here and nowhere else: names come from files that anybod
 
 import base64
 import html
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from scanprior.whole import replacing
 
 
 class Heading(NamedTuple):
@@ -132,6 +133,5 @@ def _plain(text: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,6 +1,5 @@
 """Pictures of cases and views, without pyplot, and how every figure here is made and saved."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from scanprior.contracts import InputError
+from scanprior.whole import replacing
 
 RUNS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#bbbbbb")
 """A colour a run (Paul Tol's bright scheme: told apart by colour-blind eyes too)."""
@@ -29,9 +29,8 @@ def plain(name: str) -> str:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the PNG whole or not at all."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    FigureCanvasAgg(figure).print_png(str(temporary))
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        FigureCanvasAgg(figure).print_png(str(temporary))
 
 
 def new_figure(width: float, height: float) -> Figure:

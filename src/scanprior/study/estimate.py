@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scanprior.console import say
 from scanprior.fit.log import rows
-from scanprior.fit.progress import say
 from scanprior.recipes.finetune import Finetune, finetune
 from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.study.jobs import Job, Plan

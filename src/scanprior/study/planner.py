@@ -174,9 +174,7 @@ class _Planner:
         dims = self.store.spatial_dims
         encoder = encoders.build(self.study.encoder, dims, self.store.channels, self.study.widths)
         volumes: list[Volume] = [v for v in self.store if v.id not in self.held]
-        return fitting_crop(
-            volumes, dims, limit={2: 224, 3: 64}[dims], multiple=encoder.strides[-1]
-        )
+        return fitting_crop(volumes, dims, multiple=encoder.strides[-1])
 
     def _crop(self, start: Start) -> tuple[int, ...]:
         return self.crop[-start.dims :]

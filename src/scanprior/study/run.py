@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.fit import engine
-from scanprior.fit.progress import say
 from scanprior.saved import write_json
 from scanprior.study import executors
 from scanprior.study.estimate import estimate

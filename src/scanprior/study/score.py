@@ -10,9 +10,9 @@ import torch
 from scanprior import transfer
 from scanprior.contracts import Learner, Task
 from scanprior.data.store import Store, Volume, write_array
-from scanprior.downstream.classification import Classification, image_probabilities
+from scanprior.downstream.classification import Classification
 from scanprior.metrics import REGIONS, case_scores, groups
-from scanprior.predict import probabilities
+from scanprior.predict import image_probabilities, probabilities
 from scanprior.recipes.finetune import Finetune
 from scanprior.saved import load_weights, thaw
 from scanprior.study.jobs import Test

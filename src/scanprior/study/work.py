@@ -1,6 +1,5 @@
 """One job, wherever it runs: train, score the last weights, and say in its folder how it ended."""
 
-import os
 import time
 import traceback
 from pathlib import Path
@@ -16,6 +15,7 @@ from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.saved import freeze, read_json, write_json
 from scanprior.study.jobs import Job
 from scanprior.study.score import score
+from scanprior.whole import replacing
 
 STATUS = "status.json"
 FAILURES = (
@@ -96,9 +96,8 @@ def _run(job: Job) -> Status:
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    table.to_csv(temporary, index=False)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def _recipe(folder: Path) -> dict[str, Any]:

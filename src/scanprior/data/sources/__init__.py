@@ -6,8 +6,7 @@ A module a format: ``NAME``, ``recognise(source)``, ``cases(source, options)``.
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
-
+from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.files import files_in
 from scanprior.data.sources import brats, decathlon, dicom, folder, medmnist, photographs
@@ -47,12 +46,7 @@ def find(source: Path, format: str | None, options: SourceOptions) -> list[Case]
         )
     left_out = files_in(source, ENDINGS) if source.is_dir() and module in (brats, folder) else []
     if left_out and format is None:
-        Console(stderr=True).print(
-            f"{source}: left out {len(left_out)} DICOM files; --format dicom reads them.",
-            soft_wrap=True,
-            markup=False,
-            highlight=False,
-        )
+        say(f"{source}: left out {len(left_out)} DICOM files; --format dicom reads them.")
     if not found:
         raise InputError(f"{source} holds no image that the format {format or module.NAME} knows.")
     name, count = Counter(case.id.casefold() for case in found).most_common(1)[0]

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
+from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.image import Image
 from scanprior.data.sources.case import Case, SourceOptions, case_of
@@ -79,12 +79,7 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
         found += here
     listed = [f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0]
     if listed:
-        Console(stderr=True).print(
-            f"{source}: left out {', '.join(listed)}.",
-            soft_wrap=True,
-            markup=False,
-            highlight=False,
-        )
+        say(f"{source}: left out {', '.join(listed)}.")
     return found
 
 

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from scanprior.contracts import InputError
 from scanprior.data.files import PHOTOGRAPH, files_in, stem, suffix
+from scanprior.data.grades import COLUMNS, grade_of, read_csv
 from scanprior.data.sources.case import Case, SourceOptions, case_of
 
 NAME = "photographs"
-COLUMNS = (("image", "grade"), ("id_code", "diagnosis"))
 
 
 def recognise(source: Path) -> bool:
@@ -57,24 +55,12 @@ def _grades(source: Path, options: SourceOptions) -> dict[str, int]:
         if not tables:
             return {}
         table_path = tables[0]
-    try:
-        table = pd.read_csv(table_path, dtype=str)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{table_path} is not a readable CSV ({error}); restore it.") from error
+    table = read_csv(table_path)
     image_column, grade_column = _columns(table_path, list(table.columns), options)
     grades: dict[str, int] = {}
     for name, said in zip(table[image_column], table[grade_column], strict=True):
-        if pd.isna(name) or pd.isna(said):
-            continue
-        try:
-            number = float(said)
-        except ValueError:
-            number = -1.0
-        if number < 0 or number != int(number):
-            raise InputError(
-                f"{table_path} gives {name} the grade {said!r}; use whole numbers from 0."
-            )
-        if grades.setdefault(name, int(number)) != number:
+        grade = grade_of(table_path, name, said) if isinstance(name, str) else None
+        if grade is not None and grades.setdefault(name, grade) != grade:
             raise InputError(f"{table_path} gives {name} two grades; keep one row.")
     return grades
 

@@ -1,0 +1,23 @@
+"""Files that are whole or not there, whenever the process is killed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write in place of ``path``, in the same folder, with the same ending.
+
+    It becomes ``path`` when the block ends, and is removed where the block fails; ``path`` is then
+    what it was. A process that is killed leaves it, as ``.tmp.PID.NAME``. The folder is made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        # also after success: a link renamed onto a link to the same file stays where it was
+        temporary.unlink(missing_ok=True)
