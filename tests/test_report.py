@@ -94,6 +94,7 @@ def test_a_prediction_is_drawn_where_it_is(tmp_path):
     assert (left, right) == (pytest.approx(2, abs=0.6), pytest.approx(8, abs=0.6))
 
 
+@pytest.mark.slow
 def test_pictures_and_what_is_empty(tmp_path):
     image, label = (array[18] for array in volume(0, 1))
     flat = {"case": "eye", "image": image, "label": label * 0, "predictions": {"p": label}}

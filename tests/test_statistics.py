@@ -134,6 +134,7 @@ def test_spread_of_effects_that_only_add():
     assert pseudo_values(mean_score, values) == pytest.approx(values[..., 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "of_seeds", "of_cases", "both"),
     [

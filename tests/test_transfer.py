@@ -101,6 +101,7 @@ ARCHITECTURES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "dims", "widths"), ARCHITECTURES)
 @pytest.mark.parametrize(("m", "n"), [(1, 3), (2, 6), (2, 3)])
 @pytest.mark.parametrize("channels", ["repeat", "average"])

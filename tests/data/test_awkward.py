@@ -88,6 +88,7 @@ def test_every_folder_takes_what_it_can_and_names_the_rest(tmp_path, capsys, nam
     assert all(entry["reason"].count("\n") == 0 for entry in rejected)
 
 
+@pytest.mark.slow
 def test_a_real_series_in_time(tmp_path):
     cases = sources.find(here() / "dicom" / "ge_150", None, SourceOptions())
     assert len(cases) == 10

@@ -106,6 +106,7 @@ def test_impossible_settings_are_refused_before_work(tmp_path, settings, says):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_unreadable_files_are_listed_and_the_others_go_on(tmp_path):
     scans(tmp_path / "in")
     broken = tmp_path / "in/images/s0.nii.gz"

@@ -29,6 +29,7 @@ def learner(task: Segmentation, spatial_dims: int) -> Learner:
     return Learner(task, encoders.build("small", spatial_dims, 1, (8, 12, 16, 20)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deep_supervision", [False, True])
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_loss_falls_on_one_batch(spatial_dims: int, deep_supervision: bool) -> None:

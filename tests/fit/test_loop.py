@@ -20,6 +20,7 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_the_loss_falls(tmp_path: Path, optimizer: str):
     training = short(steps=150, lr=1e-2, optimizer=optimizer)

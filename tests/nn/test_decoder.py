@@ -32,6 +32,7 @@ def tiny(name: str, spatial_dims: int) -> encoders.Encoder:
     return encoders.build(name, spatial_dims, 1, (4, 6, 8) if name == "small" else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(32, 24, 32), (29, 31, 17)])
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 @pytest.mark.parametrize("name", ["small", "densenet121", "swin", "pooled"])

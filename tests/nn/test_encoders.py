@@ -41,6 +41,7 @@ def test_levels_are_as_announced(name: str, spatial_dims: int, size: int) -> Non
     assert all(bool(level.isfinite().all()) for level in levels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", encoders.names())
 def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
     encoder = tiny(name, 2)
@@ -50,6 +51,7 @@ def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
         torch.testing.assert_close(one, three[1:2], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", encoders.names())
 def test_every_weight_gets_a_gradient(name: str) -> None:
     encoder = tiny(name, 2)
@@ -149,6 +151,7 @@ def test_a_missing_need_of_ones_own_module_is_not_hidden(
         encoders.build("own_two.encoder", 2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [11, 12, 20])
 def test_bf16_gradients_of_small_patches_are_finite_and_the_same_every_time(side):
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ from scanprior.testing import smooth_images
 from tests.conftest import TinyEncoder, rng
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["triplet", "contrastive"])
 @pytest.mark.parametrize("negatives", ["batch", "dataset"])
 def test_exemplar_variants_learn(objective, negatives):

@@ -53,6 +53,7 @@ def recipe(store: Path, out: Path, **more: Any) -> Probe:
     return Probe(store=store, out=out, **(told | more))
 
 
+@pytest.mark.slow
 def test_grades_that_are_there_are_found(tmp_path: Path) -> None:
     store = graded_store(tmp_path / "s", seen=True)
     said = probe(recipe(store, tmp_path / "p.csv"))
@@ -76,12 +77,14 @@ def test_grades_that_are_there_are_found(tmp_path: Path) -> None:
     assert again | {"out": ""} == said | {"out": ""}
 
 
+@pytest.mark.slow
 def test_grades_that_are_not_there_are_not_found(tmp_path: Path) -> None:
     said = probe(recipe(graded_store(tmp_path / "s", seen=False), tmp_path / "p.csv"))
     assert said["knn"]["accuracy"] < 0.55
     assert said["linear"]["accuracy"] < 0.55
 
 
+@pytest.mark.slow
 def test_the_store_s_split_and_a_run(tmp_path: Path) -> None:
     store = graded_store(tmp_path / "s", seen=True)
     split = Split.make(list(Store(store)), validation=0.2, test=0.3)
@@ -109,6 +112,7 @@ def test_the_store_s_split_and_a_run(tmp_path: Path) -> None:
     assert set(chosen) == {"neighbours", "l2"}
 
 
+@pytest.mark.slow
 def test_slices_of_volumes(tmp_path: Path) -> None:
     store = graded_store(tmp_path / "s", seen=True, shape=(8, 16, 16))
     said = probe(recipe(store, tmp_path / "p.csv", spatial_dims=2))
