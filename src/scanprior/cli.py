@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -193,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         print(f"scanprior: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except BrokenPipeError:  # `scanprior ... --help | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except KeyboardInterrupt:
         print("scanprior: interrupted; the same command continues.", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
@@ -208,6 +212,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _named(words: list[str], verb_name: str, known: list[str]) -> tuple[str, list[str]]:
+    if words and words[0] in ("-h", "--help"):
+        print(f"scanprior {verb_name} {'|'.join(known)} [flags]")
+        print(f"The flags of each: scanprior {verb_name} {known[0]} --help")
+        raise SystemExit(0)
     if not words or words[0].startswith("-"):
         raise InputError(f"{verb_name} what? Use scanprior {verb_name} {'|'.join(known)} ...")
     if words[0] not in known and "." not in words[0]:

@@ -101,7 +101,10 @@ def save_weights(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
     """``path`` (safetensors) with ``about`` inside it, and beside it as ``.json``."""
     state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     with replacing(path) as temporary:
-        safetensors.torch.save_file(state, temporary, {"scanprior": json.dumps(freeze(about))})
+        # not save_file, whose files only their owner may read
+        temporary.write_bytes(
+            safetensors.torch.save(state, {"scanprior": json.dumps(freeze(about))})
+        )
     write_json(path.with_suffix(".json"), about)
 
 

@@ -120,11 +120,15 @@ def test_other_grids_are_refused(folders):
     assert not (folders / "new").exists()
 
 
-def test_what_cannot_be_matched_is_refused(folders):
+def test_a_prediction_without_a_label_is_left_out_and_counted(folders, capsys):
+    alone = run_evaluate(recipe(folders))
     save(folders / "predictions" / "c.nii.gz", block(2))
-    with pytest.raises(InputError, match=r"c\.nii\.gz has no label of its name"):
-        run_evaluate(recipe(folders))
-    (folders / "predictions" / "c.nii.gz").unlink()
+    result = run_evaluate(recipe(folders))
+    assert result == alone | {"predictions_ignored": 1}
+    assert "1 predictions have no label" in capsys.readouterr().err
+
+
+def test_what_cannot_be_matched_is_refused(folders):
     save(folders / "predictions" / "a.nii", block(2))
     with pytest.raises(InputError, match="the same case"):
         run_evaluate(recipe(folders))

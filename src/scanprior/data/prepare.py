@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scanprior.console import counted
+from scanprior.console import counted, say
 from scanprior.contracts import InputError
 from scanprior.data import geometry, records, sources
 from scanprior.data.parallel import each
@@ -14,6 +14,10 @@ from scanprior.data.sources import Case
 from scanprior.data.steps import Prepare, Prepared, apply_steps, check
 
 __all__ = ["Prepare", "Prepared", "apply_steps", "resolve_spacing", "run_prepare"]
+
+
+SHOWN = 10
+"""Rejected images whose reasons are told; all are in ``rejected.json``."""
 
 
 def run_prepare(recipe: Prepare) -> dict[str, Any]:
@@ -44,6 +48,10 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
             f"{recipe.source} holds no image that can be used; "
             f"{recipe.store / 'rejected.json'} says why, first: {next(iter(rejected.values()))}"
         )
+    for identity, reason in list(rejected.items())[:SHOWN]:
+        say(f"rejected {by_id[identity].called}: {reason}")
+    if len(rejected) > SHOWN:
+        say(f"{len(rejected) - SHOWN} more are in {recipe.store / 'rejected.json'}.")
     index = records.index(recipe, kept, spacing)
     records.write_json(recipe.store / "index.json", index)
     return {

@@ -1,6 +1,7 @@
 """What every training recipe does before its first step."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from scanprior.saved import freeze, read_json, thaw, write_json
 
 SMALLEST = 8
 """Voxels an axis, below which a crop shows nothing to learn from."""
+MOST_PADDING = 27
+"""A crop with more than so many times the largest volume's voxels is a mistake, and fills memory."""
 _ELSEWHERE = ELSEWHERE | {"out"}
 
 
@@ -73,15 +76,31 @@ def describe(
 
 
 def check_crop(crop: tuple[int, ...], dims: int, store: Store) -> None:
-    """A crop has a side for every axis, and something to see; a volume has at least its axes."""
-    if len(crop) != dims or dims > store.spatial_dims:
+    """The store has the axes, a crop has a side for each of them, and something to see."""
+    if dims > store.spatial_dims:
         raise InputError(
-            f"a crop of {len(crop)} sides does not fit {dims}D training on the "
-            f"{store.spatial_dims}D volumes of {store.folder}; give --crop {dims} numbers."
+            f"{store.folder} holds {store.spatial_dims}D images, which a {dims}D encoder cannot "
+            f"see; use scratch, a start pretrained in {store.spatial_dims}D or another store."
+        )
+    if len(crop) != dims:
+        raise InputError(
+            f"a crop of {len(crop)} sides does not fit {dims}D training on the volumes of "
+            f"{store.folder}; give --crop {dims} numbers."
         )
     if min(crop) < SMALLEST:
         raise InputError(
             f"a crop of {crop} is too small; give sides of at least {SMALLEST} voxels."
+        )
+
+
+def check_padding(crop: tuple[int, ...], store: Store) -> None:
+    """Volumes smaller than the crop are surrounded; refuse one that would hold little else."""
+    largest = np.max([volume.shape[1:] for volume in store], axis=0)[-len(crop) :]
+    if math.prod(crop) > MOST_PADDING * math.prod(largest.tolist()):
+        raise InputError(
+            f"a crop of {'x'.join(map(str, crop))} would be padding for the most part: no volume "
+            f"of {store.folder} has more than {'x'.join(map(str, largest))} voxels; use --crop with "
+            "sides near those."
         )
 
 

@@ -1,6 +1,6 @@
 """Evaluation: predicted label maps or grades against the reference, with intervals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,11 +68,12 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
     Returns, for grades, what :func:`evaluate_grades` does. For label maps ``dice_mean`` (over
     foreground classes and cases), ``dice_per_class``, ``hd95_per_class``, ``nsd_per_class`` (class
     to mean over cases), ``intervals`` (the same four names, ``[low, high]`` of 95 %), ``cases``,
-    ``labels_ignored`` (labels without a prediction), ``values_ignored`` (predicted values that no
-    label has, scored as background) and ``out``.
+    ``labels_ignored`` (labels without a prediction), ``predictions_ignored`` (predictions without
+    a label), ``values_ignored`` (predicted values that no label has, scored as background) and
+    ``out``.
 
     Raises:
-        InputError: nothing to score, a prediction without a label, different grids.
+        InputError: nothing to score, different grids.
     """
     check_tolerance(recipe.tolerance)
     check_numbers(seed=recipe.seed)
@@ -80,12 +81,17 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
         raise InputError(f"{recipe.out} is a folder; name a CSV file to write.")
     if recipe.predictions.suffix == ".csv":
         return evaluate_grades(recipe)
-    predictions, labels = _named(recipe.predictions), _named(recipe.labels)
-    for case, path in predictions.items():
-        if case not in labels:
-            raise InputError(
-                f"{path} has no label of its name in {recipe.labels}; add it or remove this file."
-            )
+    if (recipe.predictions / "predictions.csv").is_file():  # what predict leaves for grades
+        return evaluate_grades(replace(recipe, predictions=recipe.predictions / "predictions.csv"))
+    found, labels = _named(recipe.predictions), _named(recipe.labels)
+    predictions = {case: path for case, path in found.items() if case in labels}
+    if not predictions:
+        raise InputError(
+            f"no prediction in {recipe.predictions} has a label of its name in {recipe.labels} "
+            f"(the first is {next(iter(found.values())).name}); give the folder that has them."
+        )
+    if left := len(found) - len(predictions):
+        say(f"{left} predictions have no label of their name in {recipe.labels} and are left out.")
     structures = _structures(recipe, [labels[case] for case in predictions])
     rows: list[dict[str, Any]] = []
     strange: set[int] = set()
@@ -105,6 +111,7 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
     result = _summary(table, list(structures), recipe.seed) | {
         "cases": len(predictions),
         "labels_ignored": len(set(labels) - set(predictions)),
+        "predictions_ignored": left,
         "values_ignored": sorted(strange),
         "out": str(recipe.out),
     }

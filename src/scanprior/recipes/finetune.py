@@ -9,15 +9,23 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from scanprior import transfer
+from scanprior.console import say
 from scanprior.contracts import InputError, Learner, Task
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.fit import Training, fit
 from scanprior.nn import encoders
-from scanprior.recipes.begin import begin, check_crop, check_numbers, describe, rehearse
+from scanprior.recipes.begin import (
+    begin,
+    check_crop,
+    check_numbers,
+    check_padding,
+    describe,
+    rehearse,
+)
 from scanprior.recipes.supervision import supervision
-from scanprior.saved import load_weights, save_weights, thaw, write_json
+from scanprior.saved import load_weights, read_json, save_weights, thaw, write_json
 from scanprior.transfer import COVERAGE, Channels
 
 
@@ -110,6 +118,7 @@ def plan(recipe: Finetune, split: Split | None = None) -> Plan:
     crop = recipe.crop or labels.crop(train, learner.encoder)
     check_crop(crop, learner.encoder.spatial_dims, store)
     labels.check(crop, learner.encoder)
+    check_padding(crop, store)
     rehearse(learner, (torch.zeros(2, store.channels, *crop), labels.blank(crop)))
     about = describe(name, widths, learner, store) | {
         "crop": crop,
@@ -126,6 +135,7 @@ def carry_out(planned: Plan) -> dict[str, Any]:
     recipe, learner, train, validation, crop, split, about = planned
     out, t, labels = recipe.out, recipe.training, supervision(recipe.task)
     begin(out, recipe)
+    _tell_of_seen(recipe, split, about)
     own = recipe.store / "split.json"
     if recipe.split is None and not own.is_file():
         split.save(own)
@@ -160,6 +170,21 @@ def weights_of(run: Path) -> Path:
     """The file of a fine-tuning run's best weights, else of its last."""
     best = run / "best.safetensors"
     return best if best.is_file() else run / "last.safetensors"
+
+
+def _tell_of_seen(recipe: Finetune, split: Split, about: dict[str, Any]) -> None:
+    """Say so where the start was pretrained on images that this split tests on."""
+    known = Path(recipe.start) / "cases.json"
+    if recipe.start == "scratch" or not known.is_file():
+        return
+    if transfer.about_start(Path(recipe.start))["data"] != about["data"]:
+        return  # another store's ids
+    seen = set(read_json(known)["train"]) & set(split.test)
+    if seen:
+        say(
+            f"{recipe.start} was trained on the images of {len(seen)} test volumes of this split: "
+            "scores on them flatter the start; pretrain again now that the split is there."
+        )
 
 
 def load_finetuned(run: Path) -> tuple[Learner, dict[str, Any]]:

@@ -7,15 +7,23 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from scanprior.contracts import Learner, Task
+from scanprior.contracts import InputError, Learner, Task
 from scanprior.data.crops import Crops, fitting_crop
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
 from scanprior.fit import Training, fit
 from scanprior.nn import encoders
 from scanprior.pretext.rotation import Rotation
-from scanprior.recipes.begin import begin, check_crop, check_numbers, describe, rehearse
-from scanprior.saved import freeze, save_weights
+from scanprior.recipes.begin import (
+    SMALLEST,
+    begin,
+    check_crop,
+    check_numbers,
+    check_padding,
+    describe,
+    rehearse,
+)
+from scanprior.saved import freeze, save_weights, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +45,7 @@ class Pretrain:
     """Voxels an axis of a training crop; by default the largest that the volumes hold, up to 64
     (224 in 2D)."""
     hold_out: bool = True
-    """Leave out the test volumes of the split, if there is one."""
+    """Leave out the source's own test part, and the test volumes of the split, if there is one."""
     split: Path | None = None
     """File of the split whose test volumes are left out, in place of the store's."""
     seed: int = 0
@@ -56,13 +64,20 @@ def pretrain(recipe: Pretrain) -> dict[str, Any]:
     dims = recipe.spatial_dims or store.spatial_dims
     volumes = _unheld(store, recipe.split) if recipe.hold_out else list(store)
     crop = recipe.crop or fitting_crop(volumes, dims)
+    if recipe.crop is None and min(crop) < SMALLEST:
+        raise InputError(
+            f"{store.folder} has volumes of only {min(crop)} voxels along an axis, too few for a "
+            "crop; prepare it with --spacing or --shape, leave those scans out, or give --crop."
+        )
     check_crop(crop, dims, store)
+    check_padding(crop, store)
     torch.manual_seed(recipe.seed)
     encoder = encoders.build(recipe.encoder, dims, store.channels, recipe.widths)
     learner = Learner(recipe.task, encoder)
     rehearse(learner, torch.zeros(2, store.channels, *crop))
 
     begin(recipe.out, recipe)
+    write_json(recipe.out / "cases.json", {"train": [volume.id for volume in volumes]})
     t = recipe.training
     dataset = Crops(volumes, crop, seed=recipe.seed, length=t.steps * t.batch_size)
     last = fit(learner, dataset, t, out=recipe.out, seed=recipe.seed)
@@ -78,6 +93,9 @@ def pretrain(recipe: Pretrain) -> dict[str, Any]:
 
 
 def _unheld(store: Store, split: Path | None) -> list[Volume]:
+    """All but the split's test volumes, and what the source itself set apart as its test part."""
     path = split or store.folder / "split.json"
-    held = set(Split.load(path).test) if split or path.is_file() else set()
+    held = {volume.id for volume in store if volume.record["partition"] == "test"}
+    if split or path.is_file():
+        held |= set(Split.load(path).test)
     return [volume for volume in store if volume.id not in held]

@@ -55,7 +55,8 @@ def _made(store: Store, study: Study) -> Split:
     if test + validation >= drawn:
         raise InputError(
             f"{store.folder} has {drawn} labelled volumes, too few for {test} test and "
-            f"{validation} validation volumes and one to train on; use lower numbers."
+            f"{validation} validation volumes and one to train on; use a lower "
+            "--test or --validation."
         )
     return Split.make(
         labelled, validation=validation / drawn, test=test / drawn, seed=study.split_seed

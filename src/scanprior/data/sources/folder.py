@@ -31,7 +31,9 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
 def _scans(source: Path, options: SourceOptions) -> list[Case]:
     if source.is_file():
         data = source.with_suffix(".img") if suffix(source) == ".hdr" else source
-        return [case_of(stem(source), (data if data.is_file() else source,), options)]
+        # a single file of an nnU-Net folder is the case that its folder would make of it
+        name = stem(source).removesuffix("_0000")
+        return [case_of(name, (data if data.is_file() else source,), options)]
     for images, labels in _PAIRS:
         if (source / images).is_dir() and (source / labels).is_dir():
             return _paired(source / images, source / labels, options)
