@@ -18,7 +18,7 @@ from scanprior.saved import freeze, read_json, thaw, write_json
 SMALLEST = 8
 """Voxels an axis, below which a crop shows nothing to learn from."""
 MOST_PADDING = 27
-"""A crop with more than so many times the largest volume's voxels is a mistake, and fills memory."""
+"""A crop of more than so many times the largest volume's voxels is a mistake; it fills memory."""
 _ELSEWHERE = ELSEWHERE | {"out"}
 
 
@@ -99,8 +99,8 @@ def check_padding(crop: tuple[int, ...], store: Store) -> None:
     if math.prod(crop) > MOST_PADDING * math.prod(largest.tolist()):
         raise InputError(
             f"a crop of {'x'.join(map(str, crop))} would be padding for the most part: no volume "
-            f"of {store.folder} has more than {'x'.join(map(str, largest))} voxels; use --crop with "
-            "sides near those."
+            f"of {store.folder} has more than {'x'.join(map(str, largest))} voxels; use --crop "
+            "with sides near those."
         )
 
 
