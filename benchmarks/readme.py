@@ -44,10 +44,19 @@ def scratch(result: dict[str, Any]) -> list[list[str]]:
     ]
 
 
+def demo(result: dict[str, Any]) -> list[list[str]]:
+    low, high = result["interval"]
+    rows = [[*(str(row[name]) for name in COLUMNS), ""] for row in result["rows"]]
+    rows[-1][-1] = f"{result['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
+    return [[*COLUMNS, f"paired difference over {result['cases']} cases"], *rows]
+
+
+COLUMNS = ("start", "labels", "Dice", "95 % interval")
 TABLES: dict[str, Callable[[Any], list[list[str]]]] = {
     "pretext_accuracy": accuracy,
     "speed": speed,
     "scratch_curve": scratch,
+    "demo": demo,
 }
 
 
