@@ -88,6 +88,18 @@ def test_other_settings_are_refused_by_name(tmp_path):
         run_prepare(recipe(tmp_path, store=tmp_path / "mine"))
 
 
+def test_a_store_from_before_a_setting_was_there_goes_on(tmp_path):
+    scans(tmp_path / "in", 1)
+    run_prepare(recipe(tmp_path))
+    path = tmp_path / "out" / "recipe.json"
+    kept = json.loads(path.read_text())
+    del kept["straighten"]
+    path.write_text(json.dumps(kept))
+    assert run_prepare(recipe(tmp_path))["prepared"] == 0
+    with pytest.raises(InputError, match=r"straighten \(False there, True now\)"):
+        run_prepare(recipe(tmp_path, straighten=True))
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -28,7 +28,8 @@ def claim(recipe: Prepare) -> None:
     path = recipe.store / "recipe.json"
     mine = recipe.to_json()
     if path.is_file():
-        theirs = json.loads(path.read_text())
+        # read as a recipe, so that a field which was not there yet has its default
+        theirs = Prepare.from_json(json.loads(path.read_text())).to_json()
         differ = [
             f"{name} ({theirs.get(name)} there, {value} now)"
             for name, value in mine.items()
