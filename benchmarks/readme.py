@@ -31,8 +31,11 @@ def speed(found: dict[str, Any]) -> list[list[str]]:
     (store,) = found["store"]["rows"]
     table.append(["a random crop from a store", "slicing .nii.gz", f"{store['ratio']:.0f}x faster"])
     for part in ("step_3d", "step_2d"):
+        told = found[part]["recipe"]
+        size = "x".join([str(told["size"])] * told["spatial_dims"])
+        against = f"forward, backward of {told['encoder']}"
         for row in found[part]["rows"]:
-            table.append([f"loading and views, {row['task']}", "forward, backward", row["share"]])
+            table.append([f"loading and views, {row['task']}, {size}", against, row["share"]])
     return table
 
 

@@ -46,11 +46,16 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def real(name: str) -> Path:
+    """A real data set; a test that needs it is skipped, and says so, where it is not there."""
+    if not (DATA / name).exists():
+        pytest.skip(f"the real data set {name} is not beside the repository (../shared/data)")
+    return DATA / name
+
+
 @pytest.fixture
 def data() -> Path:
-    if not DATA.is_dir():
-        pytest.skip("the real data sets are not beside the repository (../shared/data)")
-    return DATA
+    return real(".")
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,31 @@ from pathlib import Path
 
 import pytest
 
+from scanprior import pretext
 from scanprior.data.phantom import write_decathlon
+from scanprior.study import starts
+from scanprior.study.command import load
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.mark.slow
+def test_speed(tmp_path: Path) -> None:
+    results = tmp_path / "speed.json"
+    small = ["--size", "48", "--size-2d", "64", "--encoder", "small", "--repeats", "1"]
+    command = [sys.executable, str(BENCHMARKS / "speed.py"), *small, "--results", str(results)]
+    subprocess.run(command, check=True, capture_output=True)
+    found = json.loads(results.read_text())
+    assert found["step_3d"]["recipe"]["size"] == 48
+    assert len(found["step_3d"]["rows"]) == len(found["step_2d"]["rows"]) == 5
+
+
+def test_the_hippocampus_study_is_one() -> None:
+    study = load(BENCHMARKS / "hippocampus.py")
+    assert len(study.runs()) == len(study.starts) * len(study.labels) * len(study.seeds)
+    told = starts.changes(study.overrides)
+    for name in set(study.starts) - {"scratch", "scratch-long"}:
+        starts.apply(name, told[name], study.pretraining, pretext.find(name)())
 
 
 def run(script: str, folder: Path, *words: str) -> dict:

@@ -43,6 +43,7 @@ def near(picture, colour):
     return int((np.abs(picture - np.array(colour)).sum(-1) < 30).sum())
 
 
+@pytest.mark.slow
 def test_everything(tmp_path, curves):
     already = "matplotlib.pyplot" in sys.modules
     image, _ = volume(0, 0)

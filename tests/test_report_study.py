@@ -14,6 +14,7 @@ from scanprior.data.phantom import volume
 from scanprior.metrics.grading import macro_auc, quadratic_weighted_kappa
 from scanprior.report import Report, read_results, run_report, study_report, tables, training
 from scanprior.report.gaps import gaps
+from scanprior.study.results import CELLS
 
 COLUMNS = ["start", "labels", "seed", "part", "step", "case", "class", "metric", "value"]
 EFFECT = {"scratch": 0.0, "rotation": 0.1 * np.log10(2)}
@@ -184,6 +185,7 @@ def test_nothing_is_found_where_nothing_is(tmp_path):
     assert "No start is shown to save labels within scratch's curve." in text
 
 
+@pytest.mark.slow
 def test_strings_from_the_data_are_escaped(tmp_path):
     bad = "<script>alert(1)</script>"
     rows = segmentation({"scratch": 0.0, '<img src="x" onerror=$y$>': 0.05, "_a|b": 0.0})
@@ -277,6 +279,7 @@ def test_regions_keep_their_names_and_order(tmp_path):
     assert read_results(written(numbers, tmp_path)).classes == ["2", "10"]
 
 
+@pytest.mark.slow
 def test_grades_are_scored_by_kappa(tmp_path):
     rows = classification()
     results = read_results(written(rows, tmp_path))
@@ -324,6 +327,7 @@ def test_folds_are_scored_as_one_set(tmp_path):
     assert any("No case was tested by two seeds" in sentence for sentence in said(results))
 
 
+@pytest.mark.slow
 def test_few_cases_cannot_show_anything_and_the_report_says_so(tmp_path):
     run_report(Report(results=written(segmentation(cases=4), tmp_path)))
     text = (tmp_path / "report" / "report.md").read_text()
@@ -339,18 +343,7 @@ def test_costs_and_failures(tmp_path):
             ["rotation", 5, 1, "done", 5, 2, 400, 100, "c", ""],
             ["rotation", 5, 2, "failed", "", "", "", "", "d", "killed"],
         ],
-        columns=[
-            "start",
-            "labels",
-            "seed",
-            "status",
-            "pretrain_minutes",
-            "finetune_minutes",
-            "pretrain_steps",
-            "finetune_steps",
-            "folder",
-            "reason",
-        ],
+        columns=CELLS,
     )
     results = read_results(written(segmentation(labels=(5,)), tmp_path, costs))
     assert said(results) == ["rotation at 5 labels, seed 2: failed (killed)."]
@@ -432,6 +425,7 @@ def test_other_bad_input(tmp_path):
         run_report(Report(results=tmp_path))
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path, capsys):
     path = written(segmentation(labels=(5, 10)), tmp_path)
     main(["report", str(path), "--out", str(tmp_path / "out"), "--json"])

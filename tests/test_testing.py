@@ -12,6 +12,7 @@ from scanprior.testing import check_encoder, check_task
 from tests.conftest import TinyEncoder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "unet", "residual", "paper"])
 def test_the_u_nets_keep_the_encoder_contract(name):
     check_encoder(partial(encoders.build, name), side=32)

@@ -1,3 +1,3 @@
-"""Turns scans nobody has labelled into encoders that need fewer labels."""
+"""Pretrains encoders on scans nobody has labelled, and measures whether that saves labels."""
 
 __version__ = "0.1.0"

@@ -23,6 +23,7 @@ from scanprior.data.files import read_image
 from scanprior.data.store import Volume, write_array
 from scanprior.fit.engine import native_bf16
 from scanprior.nn import encoders
+from scanprior.saved import freeze
 
 LARGE = (155, 240, 240)
 """A BraTS volume, (superior, anterior, right)."""
@@ -66,7 +67,7 @@ def bench(recipe: Bench) -> dict[str, Any]:
         "torch": torch.__version__,
         "precision": str(torch.bfloat16 if native_bf16() else torch.float32).removeprefix("torch."),
     }
-    return {"what": recipe.what, "rows": rows, "machine": machine}
+    return {"recipe": freeze(recipe), "rows": rows, "machine": machine}
 
 
 def _median_ms(work: Callable[[int], Any], repeats: int) -> float:

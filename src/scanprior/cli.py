@@ -30,7 +30,7 @@ from scanprior.study import Study, run_study
 from scanprior.study.command import command
 
 USAGE = """\
-scanprior: from scans nobody has labelled to encoders that need fewer labels
+scanprior: pretrain on scans nobody has labelled, fine-tune on few that are, measure what it saved
 
   scanprior doctor SOURCE|STORE [--out DIR] [--fix DIR]
                                                        what is wrong with it, before any work

@@ -86,6 +86,10 @@ class Task(ABC):
     def head(self, encoder: Encoder) -> nn.Module:
         """A new module with all that is trained beside ``encoder`` and thrown away after."""
 
+    def facts(self, spatial_dims: int) -> dict[str, float]:
+        """What follows from the fields and is worth recording with a run; nothing by default."""
+        return {}
+
     @abstractmethod
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
         """The scalar to descend, and metrics without gradient.

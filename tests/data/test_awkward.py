@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -15,9 +14,10 @@ from scanprior.data.files import read_image
 from scanprior.data.geometry import to_ras
 from scanprior.data.sources import SourceOptions
 from scanprior.data.store import Store
+from tests.conftest import DATA, real
 from tests.data.dicom_files import SECRETS, write_series
 
-AWKWARD = Path(__file__).parents[3] / "shared" / "data" / "awkward"
+AWKWARD = DATA / "awkward"
 REFUSED = {
     "complex.nii.gz": "magnitude",
     "nifti1.hdr": "without its nifti1.img",
@@ -35,12 +35,6 @@ SHAPES = {
     "CT_small.dcm": (1, 1, 128, 128),
     "ras.hdr": (1, 34, 41, 62),
 }
-
-
-def here():
-    if not AWKWARD.is_dir():
-        pytest.skip("the awkward files are not beside the repository (../shared/data/awkward)")
-    return AWKWARD
 
 
 def files():
@@ -80,7 +74,7 @@ def test_every_file(tmp_path, capsys, path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dicom", "nifti", "other"])
 def test_every_folder_takes_what_it_can_and_names_the_rest(tmp_path, capsys, name):
-    code, _ = prepare(capsys, here() / name, tmp_path / "store", "--straighten")
+    code, _ = prepare(capsys, real("awkward") / name, tmp_path / "store", "--straighten")
     assert code == 1
     kept = {volume.id for volume in Store(tmp_path / "store")}
     rejected = json.loads((tmp_path / "store" / "rejected.json").read_text())
@@ -90,14 +84,16 @@ def test_every_folder_takes_what_it_can_and_names_the_rest(tmp_path, capsys, nam
 
 @pytest.mark.slow
 def test_a_real_series_in_time(tmp_path):
-    cases = sources.find(here() / "dicom" / "ge_150", None, SourceOptions())
+    cases = sources.find(real("awkward") / "dicom" / "ge_150", None, SourceOptions())
     assert len(cases) == 10
-    one = sources.find(here() / "dicom" / "ge_150", None, SourceOptions(fourth_axis="channels"))
+    one = sources.find(
+        real("awkward") / "dicom" / "ge_150", None, SourceOptions(fourth_axis="channels")
+    )
     image, _ = one[0].read()
     assert image.array.shape == (10, 15, 64, 64)
     assert image.spacing == pytest.approx((5.0, 3.75, 3.75))
     slices = {}
-    for path in (here() / "dicom" / "ge_150").glob("*.dcm"):
+    for path in (real("awkward") / "dicom" / "ge_150").glob("*.dcm"):
         data = pydicom.dcmread(path)
         slices[int(data.InstanceNumber)] = (data.ImagePositionPatient[2], data.pixel_array)
     for number, (height, plane) in slices.items():  # 15 a volume, from below
@@ -110,8 +106,8 @@ def test_a_mosaic_lies_where_nibabel_has_it():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nibabel calls its readers experimental
         from nibabel.nicom.dicomwrappers import wrapper_from_file
-    cases = sources.find(here() / "dicom" / "siemens_mosaic", None, SourceOptions())
-    paths = sorted((here() / "dicom" / "siemens_mosaic").iterdir())
+    cases = sources.find(real("awkward") / "dicom" / "siemens_mosaic", None, SourceOptions())
+    paths = sorted((real("awkward") / "dicom" / "siemens_mosaic").iterdir())
     for case, path in zip(cases, paths, strict=True):
         theirs = wrapper_from_file(path)  # axes (row, column, slice), LPS
         image, _ = case.read()
@@ -121,15 +117,19 @@ def test_a_mosaic_lies_where_nibabel_has_it():
 
 
 def test_formats_of_one_scan_agree():
-    nifti = to_ras(read_image([here() / "nifti" / "FLAIR.nii.gz"]))[0]
-    nrrd = to_ras(read_image([here() / "other" / "FLAIR.nrrd"]))[0]
+    nifti = to_ras(read_image([real("awkward") / "nifti" / "FLAIR.nii.gz"]))[0]
+    nrrd = to_ras(read_image([real("awkward") / "other" / "FLAIR.nrrd"]))[0]
     assert np.array_equal(nifti.array, nrrd.array)
     assert np.allclose(nifti.affine, nrrd.affine, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["big.nii", "4d.nii.gz"])
 def test_nibabels_own_values(tmp_path, name):
-    source = here() / "nifti" / {"big.nii": "anatomical.nii", "4d.nii.gz": "example4d.nii.gz"}[name]
+    source = (
+        real("awkward")
+        / "nifti"
+        / {"big.nii": "anatomical.nii", "4d.nii.gz": "example4d.nii.gz"}[name]
+    )
     data = nib.load(source).get_fdata(dtype=np.float32).T
     assert np.array_equal(read_image([source]).array, data if data.ndim > 3 else data[None])
 

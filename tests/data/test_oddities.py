@@ -260,6 +260,16 @@ def test_numpy_pickles_and_hdf5_are_refused(tmp_path):
     assert files_in(tmp_path, (".npy",)) == [tmp_path / "a.npy"]
 
 
+def test_objects_in_a_medmnist_file_are_refused(tmp_path):
+    hostile = np.array([Payload()], dtype=object)
+    parts = {
+        f"{p}_{what}": hostile for p in ("train", "val", "test") for what in ("images", "labels")
+    }
+    np.savez(tmp_path / "a.npz", **parts)
+    with pytest.raises(InputError, match=r"a\.npz is not a MedMNIST file"):
+        sources.find(tmp_path / "a.npz", None, NONE)
+
+
 @pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".png", ".npy"])
 def test_what_says_it_is_huge_is_refused_unless_allowed(tmp_path, monkeypatch, ending):
     path = tmp_path / f"a{ending}"

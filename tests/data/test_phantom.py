@@ -55,6 +55,7 @@ def test_anatomy(volumes):
         assert pieces <= 3
 
 
+@pytest.mark.slow
 def test_neither_brightness_nor_place_gives_it_away(volumes):
     threshold, atlas = [], []
     for i, (image, label) in enumerate(volumes):

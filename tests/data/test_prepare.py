@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -17,8 +16,7 @@ from scanprior.data import records
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.split import Split
 from scanprior.data.store import Store
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
+from tests.conftest import real
 
 
 def scans(folder, n=4, seed=0):
@@ -218,10 +216,7 @@ def test_killed_in_the_middle_it_continues(tmp_path):
 
 @pytest.mark.slow
 def test_hippocampus(tmp_path):
-    source = DATA / "Task04_Hippocampus"
-    if not source.is_dir():
-        pytest.skip(f"{source} is not here: the real data are not part of the repository")
-    summary = run_prepare(recipe(tmp_path, source=source, workers=2))
+    summary = run_prepare(recipe(tmp_path, source=real("Task04_Hippocampus"), workers=2))
     assert (summary["volumes"], summary["rejected"], summary["classes"]) == (330, 0, 3)
     store = Store(tmp_path / "out")
     split = Split.make(store)

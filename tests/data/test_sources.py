@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -15,8 +14,8 @@ from scanprior.data.files import read_image, read_label
 from scanprior.data.intensity import foreground, scaled
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.brats import PRESETS
+from tests.conftest import real
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 NONE = SourceOptions()
 
 
@@ -24,12 +23,6 @@ def nifti(path, value=1.0, shape=(6, 7, 8), dtype=np.float32, affine=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     array = np.random.default_rng(0).uniform(0, 9, shape) + value
     nib.save(nib.Nifti1Image(array.astype(dtype), np.eye(4) if affine is None else affine), path)
-
-
-def real(name):
-    if not (DATA / name).exists():
-        pytest.skip(f"{DATA / name} is not here: the real data are not part of the repository")
-    return DATA / name
 
 
 def test_decathlon(tmp_path):
@@ -109,6 +102,7 @@ def test_brats_2015_keeps_each_file_in_a_folder(tmp_path):
     assert "OT" in case.label.name
 
 
+@pytest.mark.slow
 def test_brats_sample():
     source = real("BraTS2015_sample")
     with pytest.raises(InputError, match="--modalities"):
@@ -132,7 +126,7 @@ def test_retinamnist():
     found = sources.find(real("retinamnist.npz"), None, NONE)
     parts = [c.partition for c in found]
     assert [parts.count(p) for p in ("train", "val", "test")] == [1080, 120, 400]
-    with np.load(DATA / "retinamnist.npz") as members:
+    with np.load(real("retinamnist.npz")) as members:
         case = next(c for c in found if c.id == "val_000007")
         expected = members["val_images"][7]
         assert case.grade == members["val_labels"][7, 0]

@@ -26,6 +26,7 @@ def squares(dims: int) -> tuple[torch.Tensor, torch.Tensor]:
     return image, torch.arange(4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["softmax", "ordinal"])
 @pytest.mark.parametrize("dims", [2, 3])
 def test_loss_falls_on_one_batch(dims: int, answer: str) -> None:
@@ -45,6 +46,7 @@ def test_loss_falls_on_one_batch(dims: int, answer: str) -> None:
     assert not step.metrics["accuracy"].requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["softmax", "ordinal"])
 @pytest.mark.parametrize("name", ["small", "swin", "densenet121"])
 def test_gradient_reaches_encoder_and_head(name: str, answer: str) -> None:

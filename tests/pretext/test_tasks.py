@@ -10,7 +10,7 @@ from scanprior.contracts import InputError, Learner
 from scanprior.nn.transforms import transform
 from scanprior.pretext.cpc import CPC, InvertedPyramid
 from scanprior.pretext.exemplar import Exemplar
-from scanprior.pretext.jigsaw import distant_permutations, hamming_distances
+from scanprior.pretext.jigsaw import Jigsaw, distant_permutations, hamming_distances
 from scanprior.testing import smooth_images
 from tests.conftest import TinyEncoder, rng
 
@@ -97,6 +97,7 @@ def test_permutations_are_far_apart_and_quick(pieces, count):
     assert (found.sort(1).values == torch.arange(pieces)).all()
     chance = torch.stack([torch.randperm(pieces, generator=rng(i)) for i in range(count)])
     ours = hamming_distances(found)
+    assert Jigsaw(permutations=100).facts(3)["distance_minimum"] >= 20  # of 27
     pairs = [(a != b).sum().item() for a, b in itertools.combinations(found[:30], 2)]
     assert ours.minimum <= min(pairs)
     if count < 24 or pieces > 4:

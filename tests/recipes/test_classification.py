@@ -20,6 +20,8 @@ from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.saved import freeze, load_weights, read_json, thaw
 from tests.recipes.graded import LONGER, TRAINING, prepared, write_photographs, write_volumes
 
+pytestmark = pytest.mark.slow  # whole trainings
+
 
 @pytest.fixture(scope="module")
 def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:

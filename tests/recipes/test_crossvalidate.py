@@ -21,6 +21,8 @@ from scanprior.recipes.finetune import Finetune
 from scanprior.saved import read_json, thaw
 from tests.recipes.graded import LONGER, TRAINING, prepared, write_photographs
 
+pytestmark = pytest.mark.slow  # whole trainings
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:

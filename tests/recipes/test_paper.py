@@ -13,6 +13,7 @@ from scanprior.recipes.paper import TASKS, paper
 from scanprior.testing import check_task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dims", [2, 3])
 def test_every_task_has_the_paper_s_settings(dims: int) -> None:
     assert set(TASKS) == set(pretext.names())

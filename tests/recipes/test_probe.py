@@ -53,6 +53,12 @@ def recipe(store: Path, out: Path, **more: Any) -> Probe:
     return Probe(store=store, out=out, **(told | more))
 
 
+def pretrained(store: Path, out: Path, crop: tuple[int, ...]) -> Path:
+    short = Training(steps=1, batch_size=2, warmup=0, precision="32", accelerator="cpu")
+    pretrain(Pretrain(store=store, out=out, widths=(4, 8), crop=crop, training=short))
+    return out
+
+
 @pytest.mark.slow
 def test_grades_that_are_there_are_found(tmp_path: Path) -> None:
     store = graded_store(tmp_path / "s", seen=True)
@@ -89,16 +95,7 @@ def test_the_store_s_split_and_a_run(tmp_path: Path) -> None:
     store = graded_store(tmp_path / "s", seen=True)
     split = Split.make(list(Store(store)), validation=0.2, test=0.3)
     split.save(store / "split.json")
-    run = tmp_path / "run"
-    pretrain(
-        Pretrain(
-            store=store,
-            out=run,
-            widths=(4, 8),
-            crop=(16, 16),
-            training=Training(steps=2, batch_size=2, warmup=0, precision="32", accelerator="cpu"),
-        )
-    )
+    run = pretrained(store, tmp_path / "run", crop=(16, 16))
     mine = recipe(store, tmp_path / "p.csv", run=str(run), widths=None)
     said = probe(mine)
     table = pd.read_csv(tmp_path / "p.csv")
@@ -132,16 +129,7 @@ def test_what_cannot_be_is_said(store: Path, tmp_path: Path) -> None:
         probe(recipe(flat, tmp_path / "p.csv", l2=-1.0))
     with pytest.raises(InputError, match="does not exist"):
         probe(recipe(flat, tmp_path / "p.csv", run=str(tmp_path / "nowhere")))
-    run = tmp_path / "run"
-    pretrain(
-        Pretrain(
-            store=store,
-            out=run,
-            widths=(4, 8),
-            crop=(16, 16, 16),
-            training=Training(steps=1, batch_size=2, warmup=0, precision="32", accelerator="cpu"),
-        )
-    )
+    run = pretrained(store, tmp_path / "run", crop=(16, 16, 16))
     with pytest.raises(InputError, match="give a 2D run"):
         probe(recipe(flat, tmp_path / "p.csv", run=str(run)))
     assert not (tmp_path / "p.csv").exists()

@@ -31,7 +31,7 @@ NUMPY = (".npy",)
 VOLUME = NIBABEL + SITK + NUMPY
 _HDF5 = (".h5", ".hdf5")
 
-_BROKEN = (
+BROKEN = (
     OSError,
     EOFError,
     ValueError,
@@ -48,7 +48,7 @@ _BROKEN = (
     Pillow.DecompressionBombError,
     Pillow.DecompressionBombWarning,
 )
-
+"""What the libraries raise for a file that is not what its name says."""
 
 _READERS = {
     NIBABEL: read_nifti,
@@ -111,7 +111,7 @@ def volumes_in(path: Path) -> int:
             if reader.GetDimension() == 4:
                 return int(reader.GetSize()[3])
             return int(reader.GetNumberOfComponents())
-    except (InputError, *_BROKEN):
+    except (InputError, *BROKEN):
         return 1
     return 1
 
@@ -150,7 +150,7 @@ def read_affine(path: Path) -> np.ndarray | None:
             affine = itk_affine(itk_header(path), path)
         else:
             return _load(path)[1] if suffix(path) in NUMPY else None
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _unreadable(path, error) from error
     return None if affine is None else _checked_affine(affine, path)
 
@@ -212,7 +212,7 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     load = next(read for endings, read in _READERS.items() if ending in endings)
     try:
         array, affine = load(path)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _unreadable(path, error) from error
     if array.size == 0:
         raise InputError(f"{path} holds no voxels; leave it out.")

@@ -46,6 +46,7 @@ def read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
     Nothing but numbers is loaded: an array of Python objects is refused.
     """
+    # said, though it is numpy's default: an array of Python objects would run their code
     array = np.load(path, allow_pickle=False, mmap_mode="r")
     check_size(array.size, path)
     if array.dtype.kind not in "iufb":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scanprior.contracts import InputError
-from scanprior.data.files import read_affine, read_image, read_label
+from scanprior.data.files import BROKEN, read_affine, read_image, read_label
 from scanprior.data.image import Image
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash, from_files
@@ -47,7 +47,7 @@ def look(case: Case, base: Path, said: Declared, limit: int) -> Seen:
             wrong = _diagnosis(case, names, error)
             return replace(begun, bytes=hashed, findings=told(begun, wrong))
         return _opened(begun, case, names, said, image, label, hashed)
-    except raw.BROKEN as error:  # what no reader foresaw: one file must not end the walk
+    except BROKEN as error:  # what no reader foresaw: one file must not end the walk
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
         words = f"{begun.file} cannot be read ({why}); restore it or leave it out."
         wrong = [Finding("unreadable", "error", begun.file, words)]

@@ -9,26 +9,10 @@ from typing import Literal, NamedTuple
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from PIL import Image as Pillow
 
-from scanprior.data.files import NIBABEL, PHOTOGRAPH, SITK, suffix
+from scanprior.data.files import BROKEN, NIBABEL, PHOTOGRAPH, SITK, suffix
 
-BROKEN = (
-    OSError,
-    EOFError,
-    ValueError,
-    SyntaxError,  # Pillow's word for a broken PNG
-    RuntimeError,  # SimpleITK's for everything
-    MemoryError,
-    ArithmeticError,
-    LookupError,  # nibabel's, for codes that are noise
-    zlib.error,
-    ImageFileError,
-    HeaderDataError,
-    Pillow.DecompressionBombError,
-)
 _PIECE = 1 << 20
 
 

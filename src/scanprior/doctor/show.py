@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from scanprior.contracts import InputError
-from scanprior.data.files import NIBABEL, SITK, read_label, suffix
+from scanprior.data.files import BROKEN, NIBABEL, SITK, read_label, suffix
 from scanprior.data.geometry import to_ras
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import from_files
@@ -31,7 +31,7 @@ def show_case(case: Case, limit: int) -> str | None:
         return thumbnail(image.array[:, :, ::-1], upright, image.spacing)
     except InputError:
         return _without_reading(case) if case.load is from_files else None
-    except raw.BROKEN:
+    except BROKEN:
         return None
 
 

@@ -111,6 +111,11 @@ class Jigsaw(Task):
         pieces = self.grid**encoder.spatial_dims
         return Assemble(features(encoder), self.embedding, pieces, self.permutations)
 
+    def facts(self, spatial_dims: int) -> dict[str, float]:
+        """How far apart the orders are, in patches of another place."""
+        orders = distant_permutations(self.grid**spatial_dims, self.permutations)
+        return {f"distance_{k}": float(v) for k, v in hamming_distances(orders)._asdict().items()}
+
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
         z = embed(encoder, views.inputs)
         step = classify(head(z), views.target)

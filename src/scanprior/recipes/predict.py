@@ -108,6 +108,7 @@ class Answers(ABC):
 
     def __init__(self, recipe: Predict, learner: Learner, crop: tuple[int, ...]):
         self.recipe, self.learner, self.crop = recipe, learner, crop
+        self.windows: dict[str, Any] = {"overlap": recipe.overlap, "mirror": recipe.mirror}
 
     def claim(self) -> None:
         """Make ``out``, or raise :class:`InputError` where it is another model's."""
@@ -147,13 +148,7 @@ class MapFiles(Answers):
         return any((self.recipe.out / f"{case.id}{ending}").exists() for ending in ENDINGS)
 
     def add(self, case: Case, image: Image, prepared: Prepared) -> None:
-        found = probabilities(
-            self.learner,
-            _pixels(prepared),
-            self.crop,
-            overlap=self.recipe.overlap,
-            mirror=self.recipe.mirror,
-        )
+        found = probabilities(self.learner, _pixels(prepared), self.crop, **self.windows)
         label = geometry.to_source(found.numpy(), prepared.geometry)
         ending = ENDINGS[image.affine is None]
         with replacing(self.recipe.out / f"{case.id}{ending}") as path:
@@ -174,13 +169,7 @@ class GradeTable(Answers):
         return False
 
     def add(self, case: Case, image: Image, prepared: Prepared) -> None:
-        likely = image_probabilities(
-            self.learner,
-            _pixels(prepared),
-            self.crop,
-            overlap=self.recipe.overlap,
-            mirror=self.recipe.mirror,
-        )
+        likely = image_probabilities(self.learner, _pixels(prepared), self.crop, **self.windows)
         self.rows.append(row(self.learner, case.id, likely, case.grade))
 
     def close(self) -> None:

@@ -86,10 +86,17 @@ def pretrain(recipe: Pretrain) -> dict[str, Any]:
         "crop": crop,
         "steps": t.steps,
         "seed": recipe.seed,
+        "facts": recipe.task.facts(dims),
     }
     assert isinstance(encoder, nn.Module)
     save_weights(recipe.out / "encoder.safetensors", encoder, about)
-    return {"out": str(recipe.out), "volumes": len(volumes), "crop": list(crop), **last}
+    return {
+        "out": str(recipe.out),
+        "volumes": len(volumes),
+        "crop": list(crop),
+        **about["facts"],
+        **last,
+    }
 
 
 def _unheld(store: Store, split: Path | None) -> list[Volume]:

@@ -54,6 +54,7 @@ def _row(case: Case) -> tuple[Image, None]:
 @lru_cache(maxsize=2)
 def _array(path: Path, name: str) -> np.ndarray:
     try:
+        # said, though it is numpy's default: an array of Python objects would run their code
         with np.load(path, allow_pickle=False) as members:
             return members[name]
     except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
