@@ -1,13 +1,15 @@
 """A command line is a recipe, spelt; what goes wrong is one sentence and a code."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import pytest
 
-from scanprior import cli, pretext
+from scanprior import cli, pretext, verbs
 from scanprior.bench import Bench
 from scanprior.contracts import InputError
 from scanprior.data.prepare import Prepare
@@ -19,6 +21,7 @@ from scanprior.recipes.evaluate import Evaluate
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.predict import Predict
 from scanprior.recipes.pretrain import Pretrain
+from scanprior.verbs import parse
 from tests.recipes.scans import AFFINES, write_scans
 
 STORE, OUT, RUN = Path("s"), Path("o"), Path("r")
@@ -75,12 +78,12 @@ LINES = {
 
 @pytest.mark.parametrize("line", LINES)
 def test_flags_are_the_recipe_s_fields(line: str) -> None:
-    assert cli.parse(line.split())[0] == LINES[line]
+    assert parse(line.split())[0] == LINES[line]
 
 
 @pytest.mark.parametrize("name", pretext.names())
 def test_every_task_has_its_own_flags(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = cli.parse(["pretrain", name, "--store", "s", "--out", "o"])[0]
+    recipe = parse(["pretrain", name, "--store", "s", "--out", "o"])[0]
     assert recipe == Pretrain(store=STORE, out=OUT, task=pretext.find(name)())
     with pytest.raises(SystemExit) as ended:
         cli.main(["pretrain", name, "--help"])
@@ -158,7 +161,7 @@ def test_an_interrupt_says_how_to_go_on(
     def interrupted(_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "bench", interrupted)
+    monkeypatch.setattr(verbs, "bench", interrupted)
     with pytest.raises(SystemExit) as ended:
         cli.main(["bench", "step"])
     assert ended.value.code == 130
@@ -167,7 +170,7 @@ def test_an_interrupt_says_how_to_go_on(
 
 def test_parse_raises_what_main_prints() -> None:
     with pytest.raises(InputError, match="no command"):
-        cli.parse(["nothing"])
+        parse(["nothing"])
 
 
 def run(line: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -217,3 +220,11 @@ def test_the_whole_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert 0 <= said["dice_mean"] <= 1
     said = run(f"evaluate {scans}/labelsTr {scans}/labelsTr --out {t}/perfect.csv", capsys)
     assert said["dice_mean"] == said["dice_per_class"]["1"] == 1
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_does_not_wait_for_torch(word: str) -> None:
+    ask = f"import sys; from scanprior import cli; cli.main(['{word}'])"
+    ask += "; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "False"

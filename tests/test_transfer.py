@@ -13,6 +13,7 @@ from scanprior.downstream.segmentation import Segmentation
 from scanprior.nn import encoders
 from scanprior.recipes.transfer import Transfer, run_transfer
 from scanprior.saved import save_weights
+from scanprior.verbs import parse
 
 WIDTHS = (4, 8)
 
@@ -215,7 +216,7 @@ def test_the_table_is_shown_before_a_refusal(
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = written(tmp_path, encoder())
     words = ["transfer", str(run), "--channels-to", "4", "--channels", "average"]
-    assert cli.parse(words)[0] == Transfer(run=run, channels_to=4, channels="average")
+    assert parse(words)[0] == Transfer(run=run, channels_to=4, channels="average")
     cli.main([*words, "--json"])
     assert '"adapted": 1' in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scanprior import cli, transfer
+from scanprior import transfer
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.data.store import Store, write_array
 from scanprior.fit import Training
 from scanprior.recipes.autolabel import Autolabel, autolabel
 from scanprior.recipes.finetune import Finetune, finetune
+from scanprior.verbs import parse
 
 WHOLE = (slice(None),) * 3
 
@@ -161,6 +162,6 @@ def test_the_supervised_start(store: Path, tmp_path: Path) -> None:
 
 def test_the_command() -> None:
     line = "autolabel s o --classes 4 --smoothing 0.2 --no-hold-out --workers 1"
-    assert cli.parse(line.split())[0] == Autolabel(
+    assert parse(line.split())[0] == Autolabel(
         store=Path("s"), out=Path("o"), classes=4, smoothing=0.2, hold_out=False, workers=1
     )

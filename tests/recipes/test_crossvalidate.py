@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scanprior import cli
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.data.store import Store
@@ -19,6 +18,7 @@ from scanprior.recipes import crossvalidate as module
 from scanprior.recipes.crossvalidate import CrossValidate, crossvalidate
 from scanprior.recipes.finetune import Finetune
 from scanprior.saved import read_json, thaw
+from scanprior.verbs import parse
 from tests.recipes.graded import LONGER, TRAINING, prepared, write_photographs
 
 pytestmark = pytest.mark.slow  # whole trainings
@@ -117,7 +117,7 @@ def test_what_cannot_be_leaves_nothing_behind(
 
 def test_flags_and_the_way_to_the_disk_and_back(store: Path, tmp_path: Path) -> None:
     line = "crossvalidate classification --store s --out o --folds 4 --answer ordinal --steps 7"
-    parsed, run = cli.parse(line.split())
+    parsed, run = parse(line.split())
     run_of = Finetune(
         store=Path("s"),
         out=Path("o"),
@@ -131,7 +131,7 @@ def test_flags_and_the_way_to_the_disk_and_back(store: Path, tmp_path: Path) -> 
     assert thaw(CrossValidate, read_json(tmp_path / "cv" / "recipe.json")) == mine
     line = "finetune classification --store s --out o --balance 0.5 --flip-axes 1 --frozen-steps 3"
     task = Classification(balance=0.5, flip_axes=(1,))
-    assert cli.parse(line.split())[0] == Finetune(
+    assert parse(line.split())[0] == Finetune(
         store=Path("s"), out=Path("o"), task=task, frozen_steps=3
     )
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from scanprior import cli, pretext
+from scanprior import pretext
 from scanprior.contracts import InputError, Learner
 from scanprior.nn import encoders
 from scanprior.pretext.jigsaw import Jigsaw
 from scanprior.recipes.paper import TASKS, paper
 from scanprior.testing import check_task
+from scanprior.verbs import parse
 
 
 @pytest.mark.slow
@@ -46,7 +47,7 @@ def test_the_command_line_takes_them_and_changes_them() -> None:
         "--steps",
         "7",
     ]
-    recipe, _ = cli.parse(words)
+    recipe, _ = parse(words)
     whole = paper("jigsaw", 3, store=Path("s"), out=Path("o"))
     assert recipe == replace(
         whole,
@@ -59,6 +60,6 @@ def test_what_the_paper_does_not_have_is_refused() -> None:
     with pytest.raises(InputError, match="not in the paper"):
         paper("inpainting", 3, store=Path("s"), out=Path("o"))
     with pytest.raises(InputError, match="use 2 or 3"):
-        cli.parse(["pretrain", "jigsaw", "--paper", "4", "--store", "s", "--out", "o"])
+        parse(["pretrain", "jigsaw", "--paper", "4", "--store", "s", "--out", "o"])
     with pytest.raises(InputError, match="--paper"):
-        cli.parse(["pretrain", "jigsaw", "--store", "s", "--out", "o", "--paper"])
+        parse(["pretrain", "jigsaw", "--store", "s", "--out", "o", "--paper"])

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scanprior import cli
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.data.store import Store, write_array
@@ -17,6 +16,7 @@ from scanprior.metrics.grading import quadratic_weighted_kappa
 from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.recipes.probe import Probe, probe
 from scanprior.saved import write_json
+from scanprior.verbs import parse
 
 
 def graded_store(folder: Path, *, seen: bool, shape: tuple[int, ...] = (24, 24)) -> Path:
@@ -137,6 +137,6 @@ def test_what_cannot_be_is_said(store: Path, tmp_path: Path) -> None:
 
 def test_the_command() -> None:
     line = "probe r --store s --out o.csv --folds 3 --levels coarsest --l2 1"
-    assert cli.parse(line.split())[0] == Probe(
+    assert parse(line.split())[0] == Probe(
         run="r", store=Path("s"), out=Path("o.csv"), folds=3, levels="coarsest", l2=1.0
     )

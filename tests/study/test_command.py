@@ -10,6 +10,7 @@ from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.fit import Training
 from scanprior.study import Study, run_study
+from scanprior.verbs import parse
 
 FILE = """
 from pathlib import Path
@@ -24,7 +25,7 @@ def test_flags_are_the_study() -> None:
         "study --store s --out o --starts scratch rpl-2d --labels 3 25% --seeds 4 "
         "--pretraining.steps 9 --finetuning.lr 0.01 --task.flip-axes 2 --overrides rpl-2d.steps=5"
     )
-    study, run = cli.parse(line.split())
+    study, run = parse(line.split())
     assert run is run_study
     assert study == Study(
         store=Path("s"),
@@ -38,14 +39,14 @@ def test_flags_are_the_study() -> None:
         overrides=("rpl-2d.steps=5",),
     )
     line = "classification --store s --out o --task.answer ordinal"
-    graded, _ = cli.parse(["study", *line.split()])
+    graded, _ = parse(["study", *line.split()])
     assert graded.task == Classification(answer="ordinal")
 
 
 def test_a_file_is_a_study_and_flags_change_it(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(FILE)
-    study, _ = cli.parse(["study", str(path), "--seeds", "8", "--dry-run"])
+    study, _ = parse(["study", str(path), "--seeds", "8", "--dry-run"])
     assert study == Study(
         store=Path("s"),
         out=Path("o"),
@@ -65,7 +66,7 @@ def test_a_file_without_a_study(tmp_path: Path, text: str | None, sentence: str)
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=sentence):
-        cli.parse(["study", str(path)])
+        parse(["study", str(path)])
 
 
 def test_a_failed_cell_is_exit_code_one(
