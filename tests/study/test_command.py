@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scanprior import cli
+from scanprior import cli, verbs
 from scanprior.contracts import InputError
 from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
@@ -72,7 +72,7 @@ def test_a_file_without_a_study(tmp_path: Path, text: str | None, sentence: str)
 def test_a_failed_cell_is_exit_code_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "run_study", lambda study: {"failures": {"a cell": "no memory"}})
+    monkeypatch.setattr(verbs, "run_study", lambda study: {"failures": {"a cell": "no memory"}})
     with pytest.raises(SystemExit) as ended:
         cli.main(["study", "--store", "s", "--out", "o", "--json"])
     assert ended.value.code == 1
