@@ -4,16 +4,14 @@ Every volume is the same anatomy in another person: deformed smoothly, with its 
 texture, bias field and noise. Its numbers say that the machinery works, and nothing of real scans.
 """
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from scanprior.whole import replacing
+from scanprior.data.phantoms import smooth, write_description, write_scan
 
 NAME = "Phantom"
 _SIDES = (48, 68, 48)  # of the template, larger than any volume: a deformation may look outside
@@ -55,32 +53,19 @@ def write_decathlon(folder: Path, labelled: int, unlabelled: int, seed: int) -> 
 
     ``labelled`` go to ``imagesTr`` and ``labelsTr``, ``unlabelled`` to ``imagesTs``.
     """
-    for part in ("imagesTr", "labelsTr", "imagesTs"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
     training, test = [], []
     for number in range(labelled + unlabelled):
         image, label = volume(seed, number)
         name = f"phantom_{number:03}.nii.gz"
         if number < labelled:
-            _write(folder / "imagesTr" / name, image)
-            _write(folder / "labelsTr" / name, label)
-            training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+            write_scan(folder / "imagesTr" / name, image)
+            write_scan(folder / "labelsTr" / name, label)
+            training.append(name)
         else:
-            _write(folder / "imagesTs" / name, image)
-            test.append(f"./imagesTs/{name}")
-    description = {
-        "name": NAME,
-        "description": "Synthetic anatomy; no person was scanned",
-        "tensorImageSize": "3D",
-        "modality": {"0": "MRI"},
-        "labels": {"0": "background", "1": "head", "2": "tail"},
-        "numTraining": labelled,
-        "numTest": unlabelled,
-        "training": training,
-        "test": test,
-    }
-    with replacing(folder / "dataset.json") as temporary:
-        temporary.write_text(json.dumps(description, indent=1) + "\n")
+            write_scan(folder / "imagesTs" / name, image)
+            test.append(name)
+    structures = ("background", "head", "tail")
+    write_description(folder, NAME, "MRI", structures, training, test)
 
 
 @cache
@@ -119,7 +104,7 @@ def _deformed(shape: tuple[int, ...], draw: np.random.Generator) -> _Anatomy:
     middle = np.array([(side - 1) / 2 for side in _SIDES]).reshape(3, 1, 1, 1)
     shift = draw.normal(scale=1.5, size=(3, 1, 1, 1))
     place = np.einsum("ij,j...->i...", turn, coordinates(shape) - centre) + middle + shift
-    place += 1.7 * np.stack([_smooth(shape, 5, draw) for _ in range(3)])
+    place += 1.7 * np.stack([smooth(shape, 5, draw) for _ in range(3)])
     return _Anatomy(
         *(ndimage.map_coordinates(f, place, order=1, mode="nearest") for f in _anatomy())
     )
@@ -137,26 +122,9 @@ def _scanned(fields: _Anatomy, draw: np.random.Generator) -> np.ndarray:
         (_inside(fields.body), grey + draw.normal(scale=0.03)),
     ):
         image += share * (brightness - image)
-    image += 0.05 * _smooth(shape, 12, draw)
+    image += 0.05 * smooth(shape, 12, draw)
     image += 0.2 * ndimage.gaussian_filter(draw.standard_normal(shape, dtype=np.float32), 1.2)
-    image *= np.exp(0.18 * _smooth(shape, 4, draw))
+    image *= np.exp(0.18 * smooth(shape, 4, draw))
     noise = draw.uniform(0.05, 0.09) * draw.standard_normal((2, *shape), dtype=np.float32)
     image = np.hypot(image + noise[0], noise[1])  # magnitude images have Rician noise
     return np.clip(image * draw.uniform(300, 900), 0, 32767).astype(np.int16)
-
-
-def _smooth(shape: tuple[int, ...], knots: int, draw: np.random.Generator) -> np.ndarray:
-    """A random field ``(*s)`` of unit deviation that varies over ``1/knots`` of the image."""
-    field = draw.normal(size=(knots,) * len(shape)).astype(np.float32)
-    for side in shape:  # separable: an axis at a time, which moves to the end
-        place = np.linspace(0, knots - 1, side, dtype=np.float32)[:, None]
-        weights = np.exp(-2 * (place - np.arange(knots, dtype=np.float32)) ** 2)
-        weights /= np.linalg.norm(weights, axis=1, keepdims=True)
-        field = np.tensordot(field, weights, axes=(0, 1))
-    return field
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    image = nib.Nifti1Image(np.ascontiguousarray(array.T), np.eye(4))
-    image.header.set_xyzt_units("mm")
-    nib.save(image, path)
