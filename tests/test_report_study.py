@@ -12,7 +12,15 @@ from scanprior.cli import main
 from scanprior.contracts import InputError
 from scanprior.data.phantom import volume
 from scanprior.metrics.grading import macro_auc, quadratic_weighted_kappa
-from scanprior.report import Report, read_results, run_report, study_report, tables, training
+from scanprior.report import (
+    Report,
+    read_results,
+    run_report,
+    study_report,
+    tables,
+    training,
+    words,
+)
 from scanprior.report.gaps import gaps
 from scanprior.study.results import CELLS
 
@@ -140,6 +148,52 @@ def test_labels_saved_cannot_always_be_said(tmp_path):
     one = read_results(written(segmentation(labels=(5,)), tmp_path))
     (found,) = tables.labels_table(one, seed=0)
     assert found["verdict"] == "cannot be said: scratch was run at one number of labels"
+
+
+def test_rows_are_shown_under_their_own_heads(tmp_path):
+    """The first row cannot be said, so that its columns come in another order than the next's."""
+    rows = segmentation({"scratch": 0.0, "aaa": 0.0, "rotation": EFFECT["rotation"]})
+    rows.loc[rows["start"] == "aaa", "seed"] += 3
+    run_report(Report(results=written(rows, tmp_path), out=tmp_path))
+    table = pd.read_csv(tmp_path / "labels_saved.csv")
+    text = (tmp_path / "report.md").read_text().split("## Labels saved")[1]
+    heads, _, *shown = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ][: len(table) + 2]
+    assert table["verdict"][0].startswith("cannot be said")
+    for line, found in zip(shown, table.to_dict("records"), strict=True):
+        told = dict(zip(heads, line, strict=True))
+        assert told["verdict"] == found["verdict"]
+        assert told["seeds"] == ("0" if found["start"] == "aaa" else "3")
+        assert told["cases"] == ("0" if found["start"] == "aaa" else "12")
+
+
+def test_intervals_stay_where_scores_can_be(tmp_path):
+    rows = segmentation({"scratch": 0.0, "cpc": 0.0}, labels=(5,), cases=4)
+    # near the top, and two of three seeds far from each other
+    dice = rows["metric"] == "dice"
+    rows.loc[dice, "value"] = (0.96 + 0.02 * rows["seed"] + rows["value"] % 0.01).clip(0, 1)
+    results = read_results(written(rows, tmp_path))
+    for found in tables.score_table(results, seed=0):
+        assert 0 <= found["low"] < found["dice"] < found["high"] <= 1
+
+
+def test_steps_are_compared_in_the_seeds_of_both(tmp_path):
+    """Seed 0 ends lower than the others: a start that has only it is measured against its end."""
+    rows = segmentation(labels=(5,))
+    curve = rows["part"] == "validation"
+    rows.loc[curve & (rows["seed"] == 0), "value"] *= 0.5
+    rows = rows[~((rows["start"] == "rotation") & (rows["seed"] > 0))]
+    results = read_results(written(rows, tmp_path))
+    steps = training.steps_table(results)
+    ends = picked(rows, part="validation", step=100, seed=0).set_index("start")["value"]
+    found = row(steps, start="rotation", labels=5)
+    assert found["seeds"] == 1
+    assert found["scratch_ends_at"] == pytest.approx(ends["scratch"])
+    assert found["reached_at_step"] == pytest.approx(100 * ends["scratch"] / ends["rotation"])
+    assert row(steps, start="scratch", labels=5)["seeds"] == 3
 
 
 def test_steps_to_scratchs_final_score(study):
@@ -277,6 +331,99 @@ def test_regions_keep_their_names_and_order(tmp_path):
     assert [k for k in first if k.startswith("dice ")] == ["dice ET", "dice WT", "dice TC"]
     numbers = segmentation(labels=(5,), classes=("10", "2"))
     assert read_results(written(numbers, tmp_path)).classes == ["2", "10"]
+
+
+def ran(tmp_path, **more):
+    """A study.json of :func:`segmentation`'s rows, and of one start more."""
+    told = {
+        "scanprior": ["0.1.0"],
+        "devices": ["cpu"],
+        "encoder": {"name": "small", "channels": {"3D": [16, 32]}},
+        "task": "segmentation",
+        "labels": [5, 10],
+        "seeds": [0, 1, 2],
+        "folds": 0,
+        "pretrain_each_seed": False,
+        "validation": [4],
+        "test": [12],
+        "stores": [],
+        "classes": {"1": "Anterior", "2": "Posterior"},
+        "starts": [{"start": "scratch"}, {"start": "rotation", "pretraining_lr": 1e-5}],
+    }
+    (tmp_path / "study.json").write_text(json.dumps({"ran": told | more}))
+
+
+def test_classes_have_the_names_that_the_study_knows(tmp_path):
+    rows = segmentation(labels=(5, 10))
+    path = written(rows, tmp_path)
+    ran(tmp_path)
+    run_report(Report(results=path, out=tmp_path / "out"))
+    table = pd.read_csv(tmp_path / "out" / "scores.csv")
+    assert [c for c in table if c.startswith("dice ")] == ["dice Anterior", "dice Posterior"]
+    mine = picked(rows, start="scratch", labels=5, metric="dice", part="test")
+    posterior = mine[mine["class"] == "2"]["value"].mean()
+    assert table["dice Posterior"][0] == pytest.approx(posterior)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "Label values: 1 Anterior, 2 Posterior." in text
+    assert "| 1e-05 |" in text
+    assert "pretrained on" not in text
+    one = {"channels": 1, "spacing": [1.0, 2.5], "unit": "mm", "data": "abc", "volumes": 7}
+    names = ({"name": "a", "source": ""}, {"name": "b", "source": "Task04"})
+    ran(
+        tmp_path,
+        stores=[one | name for name in names],
+        starts=[{"start": "cpc", "pretraining_store": "b"}],
+    )
+    found = read_results(path).ran
+    assert found is not None
+    held = "7 volumes of 1 channel, median spacing 1 x 2.5 mm, hash of the data abc."
+    assert found.sentences[2:4] == (f"Store a: {held}", f"Store b, of Task04: {held}")
+    assert found.table[0]["pretraining_store"] == "b"
+    ran(tmp_path, classes={"1": "part", "2": "part"})  # columns of one name would be one
+    (first, *_) = tables.score_table(read_results(path), seed=0)
+    assert [k for k in first if k.startswith("dice ")] == ["dice 1", "dice 2"]
+
+
+def test_missing_seeds_are_compared_in_common_and_counted(tmp_path):
+    rows = segmentation({"scratch": 0.0, "rotation": 0.03}, labels=(5, 10))
+    rows = rows[~((rows["start"] == "rotation") & (rows["labels"] == 10) & (rows["seed"] < 2))]
+    rows = rows[~((rows["start"] == "scratch") & (rows["labels"] == 5) & (rows["seed"] == 2))]
+    path = written(rows, tmp_path)
+    assert "9 of 12 cells of these starts, labels and seeds" in words.study(read_results(path))
+    ran(tmp_path, seeds=[0, 1, 2, 3], labels=[5, 10, 20])
+    results = read_results(path)
+    assert "9 of 24 planned cells have test scores." in words.study(results)
+    found = said(results)
+    assert found[:2] == [
+        "No start has test scores of the planned labels 20.",
+        "No start has test scores of the planned seeds 3.",
+    ]
+    compared = tables.comparison_table(results, seed=0)
+    dice = picked(rows, part="test", metric="dice")
+    for n, seeds in ((5, (0, 1)), (10, (2,))):
+        one = row(compared, labels=n)
+        both = dice[(dice["labels"] == n) & dice["seed"].isin(seeds)]
+        means = both.groupby("start")["value"].mean()
+        assert one["difference"] == pytest.approx(means["rotation"] - means["scratch"])
+        assert one["seeds"] == len(seeds)
+    saved = tables.labels_table(results, seed=0)
+    assert row(saved, labels=10)["verdict"] == "cannot be said: no common seed and case"
+    assert row(saved, labels=5)["seeds"] == 2
+
+
+def test_results_of_another_study_and_a_damaged_study_json(tmp_path):
+    path = written(segmentation(labels=(5, 10)), tmp_path)
+    ran(tmp_path, seeds=[0, 1])
+    assert (
+        "4 cells are not of the study that study.json describes, the first rotation at 5 labels, "
+        "seed 2." in said(read_results(path))
+    )
+    (tmp_path / "study.json").write_text('{"store": "s"}')  # an older scanprior's: the recipe alone
+    assert read_results(path).ran is None
+    for damaged in ('{"ran": []}', '{"ran": {"classes": {}}}', '{"ran": {"classes": 3}}'):
+        (tmp_path / "study.json").write_text(damaged)
+        with pytest.raises(InputError, match=r"study\.json is damaged"):
+            read_results(path)
 
 
 @pytest.mark.slow

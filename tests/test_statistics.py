@@ -5,13 +5,13 @@ import pytest
 from scipy import optimize, stats
 
 from scanprior.metrics.grading import quadratic_weighted_kappa
+from scanprior.metrics.grading import weighted_kappa as kappa
 from scanprior.statistics import (
     by_seed,
     effect_size,
     first_reach,
     holm,
     interval,
-    kappa,
     labels_needed,
     mean_score,
     paired,
@@ -222,6 +222,28 @@ def test_labels_needed():
     assert float(flat) == pytest.approx(10)
     falling = labels_needed(labels, np.array([0.5, 0.7, 0.5]), 0.55)
     assert 5 < float(falling) < 10
+
+
+def test_what_is_unknown_needs_unknown_labels():
+    """NaN is neither reached nor above the curve: 0 or infinity would be a claim."""
+    labels, curve = np.array([5.0, 10.0, 20.0]), np.array([0.5, 0.6, 0.7])
+    assert np.isnan(labels_needed(labels, curve, np.nan))
+    for at in range(3):
+        holed = curve.copy()
+        holed[at] = np.nan
+        assert np.isnan(rising(holed)).all()
+        assert np.isnan(labels_needed(labels, holed, 0.55))
+    both = labels_needed(labels, np.stack([curve, curve]), np.array([np.nan, 0.6]))
+    assert both == pytest.approx([np.nan, 10], nan_ok=True)
+
+
+def test_no_interval_leaves_the_scores_range():
+    high = np.clip(scores(0, (3, 8), 0.05, 0.05, 0.02, mean=0.97), 0, 1)
+    drawn = replicates(mean_score, high, seed=0)
+    assert interval(drawn)[1] > 1  # a wild draw of a seed's deviation knows no range
+    low, top = interval(drawn, bounds=(0.0, 1.0))
+    assert (low, top) == (interval(drawn)[0], 1.0)
+    assert np.isnan(interval(np.full(9, np.nan), bounds=(0.0, 1.0))).all()
 
 
 @pytest.mark.slow

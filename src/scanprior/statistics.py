@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """``values (seeds, cases, k)`` and ``weights (draws, cases)`` to scores ``(draws, seeds)``."""
@@ -25,24 +25,6 @@ PERMUTATIONS = 9999
 def mean_score(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The weighted mean over cases; ``values (seeds, cases, 1)`` holds a score a case."""
     return weights @ values[..., 0].T / weights.sum(1, keepdims=True)
-
-
-def kappa(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Quadratic weighted kappa; ``values (seeds, cases, 2)`` holds truth and prediction.
-
-    Cohen (1968): 1 - sum(w O) / sum(w E) with w = (i - j)^2. Both sums are then moments (Fleiss and
-    Cohen 1973): the mean of (t - p)^2, and the same with t and p independent, E t^2 + E p^2 -
-    2 E t E p. NaN where that is 0: one grade only, and nothing to agree on beyond chance.
-    """
-    truth, found = values[..., 0], values[..., 1]
-    share = weights / weights.sum(1, keepdims=True)
-
-    def mean(moment: np.ndarray) -> np.ndarray:
-        return share @ moment.T
-
-    wrong = mean((truth - found) ** 2)
-    chance = mean(truth**2) + mean(found**2) - 2 * mean(truth) * mean(found)
-    return 1 - np.divide(wrong, chance, out=np.full_like(wrong, np.nan), where=chance > 1e-9)
 
 
 def paired(measure: Measure) -> Measure:
@@ -134,16 +116,23 @@ def _stretch(units: int) -> float:
     return float(stats.t.ppf(tail, units - 1) / stats.norm.ppf(tail))
 
 
-def interval(drawn: np.ndarray) -> tuple[float, float]:
+def interval(
+    drawn: np.ndarray, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple[float, float]:
     """The middle 95 % of replicates; NaN where more than half of them are undefined.
 
     Replicates may be infinite, hence a quantile that does not interpolate.
+
+    Args:
+        bounds: the score's range, which the interval is cut to. :func:`replicates` are stretched
+            and their seeds' part is normal, so they may leave it, near a Dice of 1 above all; the
+            true score cannot, so an interval loses nothing but impossible values by the cut.
     """
     known = drawn[~np.isnan(drawn)]
     if 2 * known.size < drawn.size:
         return float("nan"), float("nan")
     ends = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
-    return float(ends[0]), float(ends[1])
+    return float(np.clip(ends[0], *bounds)), float(np.clip(ends[1], *bounds))
 
 
 def permutation_p(measure: Measure, first: np.ndarray, second: np.ndarray, seed: int) -> float:
@@ -201,17 +190,15 @@ def effect_size(measure: Measure, values: np.ndarray) -> float:
 def rising(scores: np.ndarray) -> np.ndarray:
     """The nearest never-falling curve, ``(..., n)`` to ``(..., n)``: isotonic regression.
 
-    By the max-min formula (Robertson, Wright and Dykstra 1988, theorem 1.4.4), which takes many
-    curves at once.
+    A curve with NaN in it is NaN throughout: what is not known may lie anywhere.
     """
-    points = range(scores.shape[-1])
 
-    def lowest(start: int, at: int) -> np.ndarray:
-        means = [scores[..., start : end + 1].mean(-1) for end in points if end >= at]
-        return np.asarray(np.min(means, axis=0))
+    def fitted(curve: np.ndarray) -> np.ndarray:
+        if np.isnan(curve).any():
+            return np.full(len(curve), np.nan)
+        return optimize.isotonic_regression(curve).x
 
-    fitted = [np.max([lowest(start, at) for start in range(at + 1)], axis=0) for at in points]
-    return np.stack(fitted, axis=-1)
+    return np.apply_along_axis(fitted, -1, np.asarray(scores, dtype=float))
 
 
 def labels_needed(labels: np.ndarray, scores: np.ndarray, wanted: np.ndarray | float) -> np.ndarray:
@@ -219,7 +206,7 @@ def labels_needed(labels: np.ndarray, scores: np.ndarray, wanted: np.ndarray | f
 
     Linear in log labels between points of :func:`rising`; where the curve is flat, the fewest.
     Outside the curve nothing is known: 0 where even the fewest labels score more, infinity where
-    the most score less.
+    the most score less. NaN where ``wanted`` or a point of the curve is NaN.
     """
     curve, wanted = rising(scores), np.asarray(wanted)
     enough = curve >= wanted[..., None]
@@ -230,7 +217,8 @@ def labels_needed(labels: np.ndarray, scores: np.ndarray, wanted: np.ndarray | f
     way = np.clip(way, 0, 1)  # outside the curve it would overflow
     found = np.exp(logs[after - 1] + way * (logs[after] - logs[after - 1]))
     found = np.where(curve[..., 0] > wanted, 0.0, found)
-    return np.where(enough.any(-1), found, np.inf)
+    found = np.where(enough.any(-1), found, np.inf)
+    return np.where(np.isnan(wanted) | np.isnan(curve).any(-1), np.nan, found)
 
 
 def first_reach(steps: np.ndarray, scores: np.ndarray, wanted: float) -> float:

@@ -1,6 +1,7 @@
 """What follows from a study before any of it is done."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,8 +67,7 @@ def test_subsets_are_nested_grouped_and_other_for_other_seeds(tiny_study: Make) 
 @pytest.mark.parametrize("seed", range(8))
 def test_no_patient_is_on_both_sides(tiny_study: Make, store: Path, seed: int) -> None:
     study = tiny_study(split_seed=seed)
-    test, validation = plan(study).parts.test, plan(study).parts.validation
-    pool = plan(study).parts.pool
+    pool, validation, test = plan(study).parts["split.json"]
     assert len(test) == 2
     assert len(validation) == 1
     assert sorted(test + validation + pool) == [f"ball_{i:02}" for i in range(11)]
@@ -81,10 +81,97 @@ def test_no_patient_is_on_both_sides(tiny_study: Make, store: Path, seed: int) -
 def test_a_given_split_is_taken_and_checked(tiny_study: Make, tmp_path: Path) -> None:
     path = tmp_path / "given.json"
     Split(("ball_02", "ball_03", "ball_04"), ("ball_05",), ("ball_00",), 0).save(path)
-    assert plan(tiny_study(split=path)).parts.test == ("ball_00",)
+    assert plan(tiny_study(split=path)).parts["split.json"].test == ("ball_00",)
     Split(("ball_02", "ball_01", "ball_04"), ("ball_05",), ("ball_00",), 0).save(path)
     with pytest.raises(InputError, match="ball_01 is of the same patient"):
         plan(tiny_study(split=path))
+
+
+def test_folds_test_everything_once(tiny_study: Make, store: Path) -> None:
+    study = tiny_study(folds=3, seeds=(0, 1, 2), labels=(2, "100%"))
+    planned = plan(study)
+    assert list(planned.parts) == ["fold-0.json", "fold-1.json", "fold-2.json"]
+    tested = [case for parts in planned.parts.values() for case in parts.test]
+    assert sorted(tested) == [f"ball_{i:02}" for i in range(11)]
+    volumes = {v.id: v for v in Store(store)}
+    pools = [len(parts.pool) for parts in planned.parts.values()]
+    for parts in planned.parts.values():
+        assert len(parts.validation) in (1, 2)  # a patient may have two
+        held = {volumes[i].patient for i in parts.test}
+        assert not held & {volumes[i].patient for i in parts.pool + parts.validation}
+    by_seed = [[j for j in planned.cells if j.seed == seed] for seed in study.seeds]
+    for seed, jobs in enumerate(by_seed):
+        assert {j.test.cases for j in jobs if j.test} == {planned.parts[f"fold-{seed}.json"].test}
+        # a share means the same number in every fold: the smallest pool's
+        assert {j.labels for j in jobs} == {2, min(pools)}
+    # each fold has a pretraining of its own, without the fold's images and their copies
+    assert len(planned.pretrainings) == 3
+    for seed in study.seeds:
+        held = set(splits(study)[f"pretraining-{seed}"].test)
+        assert held >= set(planned.parts[f"fold-{seed}.json"].test)
+        assert ("ball_11" in held) == ("ball_10" in held)
+    afters = {job.after for job in planned.cells if job.start == "rotation"}
+    assert afters == {job.folder for job in planned.pretrainings}
+
+
+@pytest.mark.parametrize(
+    "told", [{"folds": 1}, {"folds": 2, "seeds": (0, 2)}, {"folds": 3, "split": Path("s.json")}]
+)
+def test_folds_that_cannot_be(tiny_study: Make, told: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="folds with the seeds"):
+        tiny_study(**told)
+
+
+def other_store(store: Path, folder: Path, digest: str = "others") -> Path:
+    """Four volumes: ball_00's patient under another id, the bytes of ball_02, and two strangers."""
+    folder.mkdir()
+    (folder / "volumes").symlink_to(store / "volumes")
+    index = json.loads((store / "index.json").read_text())
+    records = index["volumes"][:4]
+    for number, record in enumerate(records):
+        strange = {"patient": f"other_{number}", "sha256": f"other_{number}"}
+        kept = {0: {"patient": "ball_00"}, 2: {"sha256": record["sha256"]}}.get(number, {})
+        record |= {"id": f"far_{number}"} | strange | kept
+    (folder / "index.json").write_text(json.dumps(index | {"volumes": records, "digest": digest}))
+    return folder
+
+
+def test_pretraining_on_another_store(tiny_study: Make, store: Path, tmp_path: Path) -> None:
+    other = other_store(store, tmp_path / "other")
+    path = tmp_path / "given.json"
+    pool = ("ball_04", "ball_05", "ball_06")
+    Split(pool, ("ball_07",), ("ball_00", "ball_01", "ball_02"), 0).save(path)
+    study = tiny_study(pretraining_store=other, split=path)
+    (job,) = plan(study).pretrainings
+    assert job.recipe.store == other.resolve()
+    assert set(splits(study)["pretraining"].test) == {"far_0", "far_2"}  # its own ids
+    assert {cell.recipe.store for cell in plan(study).cells} == {store.resolve()}
+    name = job.folder.name
+    (ours,) = plan(tiny_study(split=path)).pretrainings
+    assert name != ours.folder.name, "another store is another result"
+    # folds without a volume in that store share one pretraining
+    strangers = other_store(store, tmp_path / "strangers")
+    index = json.loads((strangers / "index.json").read_text())
+    for number, record in enumerate(index["volumes"]):
+        record |= {"patient": f"other_{number}", "sha256": f"other_{number}"}
+    (strangers / "index.json").write_text(json.dumps(index))
+    folds = tiny_study(pretraining_store=strangers, folds=2, seeds=(0, 1))
+    (shared,) = plan(folds).pretrainings
+    assert splits(folds)["pretraining"].test == ()
+    assert {c.after for c in plan(folds).cells if c.start == "rotation"} == {shared.folder}
+
+
+def test_slices_cannot_be_pretrained_on_as_volumes(
+    tiny_study: Make, store: Path, tmp_path: Path
+) -> None:
+    flat = other_store(store, tmp_path / "flat")
+    index = json.loads((flat / "index.json").read_text())
+    for record in index["volumes"]:
+        record |= {"shape": [1, 24, 24], "spacing": [1.0, 1.0]}
+    (flat / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="holds 2D images, on which rotation cannot"):
+        plan(tiny_study(pretraining_store=flat))
+    assert plan(tiny_study(pretraining_store=flat, starts=("scratch", "rotation-2d"))).pretrainings
 
 
 def test_a_share_of_the_pool(tiny_study: Make) -> None:

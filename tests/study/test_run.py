@@ -82,6 +82,27 @@ def test_the_same_command_again_does_nothing(
     pd.testing.assert_frame_equal(tables(finished)[1], before[1])
 
 
+@pytest.mark.slow
+def test_how_a_cell_was_watched_is_no_other_setting(
+    tiny_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tiny_study(labels=(1,), starts=("scratch",))
+    run_study(study)
+    path = study.out / tables(study)[1]["folder"].iloc[0] / "recipe.json"
+    kept = json.loads(path.read_text())
+    kept["training"] |= {"log_every": 77, "workers": 3, "accelerator": "cuda"}
+    path.write_text(json.dumps(kept))
+    monkeypatch.delattr(work, "finetune")  # nothing is done again
+    assert run_study(study)["failures"] == {}
+    watched = dataclasses.replace(study.finetuning, log_every=9, workers=1, save_every=7)
+    assert run_study(dataclasses.replace(study, finetuning=watched))["failures"] == {}
+    assert len(list((study.out / "cells").iterdir())) == 1
+    kept["training"]["lr"] = 0.5
+    path.write_text(json.dumps(kept))
+    (reason,) = run_study(study)["failures"].values()
+    assert "NameError" in reason  # it would be trained again
+
+
 class Killed(BaseException):
     """Nothing in scanprior can catch it, as nothing catches a kill."""
 
@@ -232,6 +253,21 @@ def test_grades(tiny_study: Make, store: Path) -> None:
     assert wide[["p0", "p1", "p2"]].sum(axis=1).to_numpy() == pytest.approx(1)
     assert test["class"].isna().all()
     assert "kappa" in set(results[results["part"] == "validation"]["metric"])
+
+
+@pytest.mark.slow
+def test_folds_are_put_together(tiny_study: Make) -> None:
+    study = tiny_study(folds=2, seeds=(0, 1), labels=(2,))
+    assert run_study(study)["failures"] == {}
+    results = pd.read_csv(study.out / "results.csv")
+    test = results[(results["part"] == "test") & (results["metric"] == "dice")]
+    for start in study.starts:
+        assert sorted(test.loc[test["start"] == start, "case"]) == [
+            f"ball_{i:02}" for i in range(11)
+        ]
+    assert not (study.out / "split.json").exists()
+    with pytest.raises(InputError, match=r"fold-0\.json holds other test"):
+        run_study(dataclasses.replace(study, split_seed=1))
 
 
 @pytest.mark.slow

@@ -49,13 +49,34 @@ def quadratic_weighted_kappa(
     true, said = _grades(truth, classes), _grades(prediction, classes)
     if len(true) != len(said):
         raise InputError(f"{len(true)} grades meet {len(said)} predictions; give one for each.")
-    observed = np.zeros((classes, classes))
-    np.add.at(observed, (true, said), 1)
-    grade = np.arange(classes)
-    weights = (grade[:, None] - grade) ** 2
-    chance = observed.sum(1)[:, None] * observed.sum(0) / len(true)
-    expected = float((weights * chance).sum())
-    return 1 - float((weights * observed).sum()) / expected if expected else float("nan")
+    return float(weighted_kappa(np.stack([true, said], -1)[None], np.ones((1, len(true))))[0, 0])
+
+
+def weighted_kappa(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Quadratic weighted kappa of weighted cases, many at once; NaN where it is undefined.
+
+    Both of its sums are moments (Fleiss and Cohen 1973), so that no table of grades is needed:
+    sum w (t - p)^2 for what was seen, and (sum w (sum w t^2 + sum w p^2) - 2 sum w t sum w p) /
+    sum w for chance. Whole weights and grades make every sum exact.
+
+    Args:
+        values: ``(k, n, 2)``, k times n cases' truth and prediction.
+        weights: ``(m, n)``, how often each case counts.
+
+    Returns:
+        ``(m, k)``.
+    """
+    truth, prediction = values[..., 0], values[..., 1]
+
+    def total(moment: np.ndarray) -> np.ndarray:
+        return weights @ np.asarray(moment, dtype=float).T
+
+    count = weights.sum(1, keepdims=True)
+    seen = count * total((truth - prediction) ** 2)
+    chance = count * (total(truth**2) + total(prediction**2))
+    chance -= 2 * total(truth) * total(prediction)
+    there = chance > 1e-9 * count**2  # weights that are no whole numbers leave a rest
+    return 1 - np.divide(seen, chance, out=np.full_like(seen, np.nan), where=there)
 
 
 def accuracy(truth: np.ndarray, prediction: np.ndarray) -> float:

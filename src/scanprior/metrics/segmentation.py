@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.metrics.surface_dice import compute_surface_dice
+from scipy import ndimage
 
 from scanprior.contracts import InputError
 
@@ -102,7 +103,7 @@ def _score(found: np.ndarray, true: np.ndarray, spacing: np.ndarray, tolerance: 
     if not found.any() or not true.any():
         return Score(dice=0.0, hd95=float(np.linalg.norm(true.shape * spacing)), nsd=0.0)
     dice = 2 * np.count_nonzero(found & true) / (np.count_nonzero(found) + np.count_nonzero(true))
-    box = tuple(_span(found | true, axis) for axis in range(len(true.shape)))
+    box = ndimage.find_objects((found | true).astype(np.uint8))[0]
     # One voxel of background around both, so that the border of the image is a surface too.
     pair = [torch.from_numpy(np.pad(mask[box], 1))[None, None] for mask in (found, true)]
     with warnings.catch_warnings():
@@ -121,9 +122,3 @@ def _score(found: np.ndarray, true: np.ndarray, spacing: np.ndarray, tolerance: 
             use_subvoxels=True,
         )
     return Score(dice=float(dice), hd95=float(distance), nsd=float(near))
-
-
-def _span(mask: np.ndarray, axis: int) -> slice:
-    others = tuple(a for a in range(len(mask.shape)) if a != axis)
-    hit = np.flatnonzero(mask.any(axis=others))
-    return slice(int(hit[0]), int(hit[-1]) + 1)

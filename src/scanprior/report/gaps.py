@@ -14,7 +14,7 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     Args:
         curves: of :func:`scanprior.report.training.convergence_table`.
     """
-    said = _failed(results)
+    said = _absent(results) + _failed(results)
     cells = results.cells()
     for start in results.starts:
         absent = [labels for labels in results.labels if (start, labels) not in cells]
@@ -33,6 +33,27 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     if "scratch" not in results.starts:
         said.append("There is no scratch: nothing can be compared.")
     return said + _budgets(results) + _steps(results, curves)
+
+
+def _absent(results: Results) -> list[str]:
+    """Of what study.json plans, the starts, labels and seeds without any test score."""
+    ran = results.ran
+    if ran is None:
+        return []
+    starts, labels, seeds = (set(part) for part in zip(*results.there, strict=True))
+    said = [f"{start} has no test scores at all." for start in ran.starts if start not in starts]
+    for what, absent in (
+        ("labels", [n for n in ran.labels if n not in labels]),
+        ("seeds", [seed for seed in ran.seeds if seed not in seeds]),
+    ):
+        if absent:
+            said.append(f"No start has test scores of the planned {what} {_listed(absent)}.")
+    if more := sorted(results.there - ran.planned):
+        said.append(
+            f"{len(more)} cells are not of the study that study.json describes, the first "
+            f"{more[0][0]} at {more[0][1]} labels, seed {more[0][2]}."
+        )
+    return said
 
 
 def _failed(results: Results) -> list[str]:

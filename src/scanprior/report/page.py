@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scanprior.html import document
 from scanprior.whole import replacing
 
 
@@ -42,9 +43,6 @@ class Picture(NamedTuple):
 Block = Heading | Text | Points | Grid | Picture
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 68rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
          white-space: nowrap; font-variant-numeric: tabular-nums; }
@@ -75,20 +73,8 @@ def markdown(title: str, blocks: Sequence[Block]) -> str:
 
 
 def page(title: str, blocks: Sequence[Block], folder: Path) -> str:
-    """The report as one HTML page with the pictures of ``folder`` inside it.
-
-    Its content policy lets it fetch and run nothing, so it looks the same anywhere.
-    """
-    body = "\n".join(_html(block, folder) for block in blocks)
-    name = html.escape(title)
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{name}</h1>\n"
-        f"{body}\n</body>\n</html>\n"
-    )
+    """The report as one HTML page with the pictures of ``folder`` inside it."""
+    return document(title, _STYLE, "\n".join(_html(block, folder) for block in blocks))
 
 
 def _html(block: Block, folder: Path) -> str:

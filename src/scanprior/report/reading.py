@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from scanprior.contracts import InputError
+from scanprior.report.ran import read_ran
 from scanprior.report.results import Frame, Results
 
 KEY = ["start", "labels", "seed", "part", "step", "case", "class", "metric"]
@@ -15,7 +16,7 @@ SCORES = ("dice", "nsd", "kappa")
 
 
 def read_results(path: Path, metric: str = "auto") -> Results:
-    """Read ``results.csv`` and the ``cells.csv`` beside it.
+    """Read ``results.csv``, and the ``cells.csv`` and ``study.json`` beside it, where they are.
 
     Raises:
         InputError: a file cannot be read, or a row of it cannot be meant.
@@ -40,6 +41,8 @@ def read_results(path: Path, metric: str = "auto") -> Results:
     score = _score(test, metric, path)
     if score == "kappa":
         _check_truth(test, path)
+    cells = zip(test["start"], test["labels"], test["seed"], strict=True)
+    there = frozenset((str(start), int(labels), int(seed)) for start, labels, seed in cells)
     per_case = test.groupby("case")["seed"].nunique()
     pooled = test["seed"].nunique() > 1 and bool((per_case == 1).all())
     if pooled:
@@ -52,6 +55,8 @@ def read_results(path: Path, metric: str = "auto") -> Results:
         validation=rows[rows["part"] == "validation"],
         costs=_costs(costs) if costs.is_file() else None,
         pooled=pooled,
+        there=there,
+        ran=read_ran(path.with_name("study.json")),
     )
 
 

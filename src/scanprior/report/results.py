@@ -6,13 +6,16 @@ metrics are dice, hd95 and nsd of a class; of classification truth, prediction a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from scanprior.statistics import Measure, kappa, mean_score
+from scanprior.metrics.grading import weighted_kappa
+from scanprior.report.ran import Ran
+from scanprior.statistics import Measure, mean_score
 
 Frame = Any
 """A pandas frame or column, whose own annotations are unions that no checker can follow."""
@@ -69,6 +72,10 @@ class Results:
     """``cells.csv``, where there is one."""
     pooled: bool
     """No case was tested by two seeds (folds of a cross-validation): they were put together."""
+    there: frozenset[tuple[str, int, int]]
+    """Start, labels and seed of the cells with test scores, before any were put together."""
+    ran: Ran | None
+    """What was run, where ``study.json`` says so."""
 
     @property
     def starts(self) -> list[str]:
@@ -98,8 +105,24 @@ class Results:
         return sorted(found, key=int) if all(name.isdecimal() for name in found) else found
 
     @property
+    def planned(self) -> set[tuple[str, int, int]]:
+        """The cells of the study; where that is not known, all of the starts, labels and seeds."""
+        if self.ran:
+            return self.ran.planned
+        return set(product(*(sorted(set(part)) for part in zip(*self.there, strict=True))))
+
+    def named(self, value: str) -> str:
+        """The name of a class, where it is known."""
+        return self.ran.classes.get(value, value) if self.ran else value
+
+    @property
     def measure(self) -> Measure:
-        return kappa if self.score == "kappa" else mean_score
+        return weighted_kappa if self.score == "kappa" else mean_score
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which the score lies."""
+        return (-1.0, 1.0) if self.score == "kappa" else (0.0, 1.0)
 
     def cells(self) -> Cells:
         """The score; of segmentation a case's mean over classes, NaN where a class has none."""

@@ -34,7 +34,7 @@ class Report:
     """Tables, figures and tests of a study, from its results alone."""
 
     results: Path
-    """A study's ``results.csv``, or the folder that holds it (and ``cells.csv``)."""
+    """A study's ``results.csv``, or the folder that holds it (and ``cells.csv``, study.json)."""
     out: Path | None = None
     """Folder to write; by default ``report`` beside the results."""
     metric: str = "auto"
@@ -91,7 +91,7 @@ def study_report(
     compared = tables.comparison_table(results, seed)
     saved = tables.labels_table(results, seed)
     curves = training.convergence_table(results)
-    steps = training.steps_table(results, curves)
+    steps = training.steps_table(results)
     costs = training.cost_table(results)
     lacking = gaps(results, curves)
     look = charts.styles(
@@ -102,6 +102,7 @@ def study_report(
     blocks += [Heading("What it says"), Points(words.findings(compared, saved, steps))]
     blocks.append(Heading("What is missing"))
     blocks.append(Points(lacking) if lacking else Text("Nothing: every start has every cell."))
+    blocks += [Heading("What was run"), *_ran(results, out)]
     if scores:
         save(charts.label_efficiency(scores, results.score, look), out / "label_efficiency.png")
         blocks += [
@@ -143,10 +144,17 @@ def study_report(
 
 
 def _grid(table: Sequence[Row], file: str, out: Path) -> Grid:
-    """A table, and its unrounded numbers as ``file``."""
+    """A table with the first row's columns, and its unrounded numbers as ``file``."""
     write(out / file, pd.DataFrame(table).to_csv(index=False))
-    rows = [[words.cell(k, v) for k, v in row.items()] for row in table]
-    return Grid([words.head(str(name)) for name in table[0]], rows, file)
+    columns = list(table[0])
+    rows = [[words.cell(column, row[column]) for column in columns] for row in table]
+    return Grid([words.head(column) for column in columns], rows, file)
+
+
+def _ran(results: Results, out: Path) -> list[Block]:
+    if results.ran is None:
+        return [Text(words.UNKNOWN)]
+    return [Points(results.ran.sentences), _grid(results.ran.table, "starts.csv", out)]
 
 
 def _seen(

@@ -5,7 +5,6 @@ import numpy as np
 from scanprior.metrics.grading import accuracy, macro_auc
 from scanprior.report.results import BASELINES, Aligned, Cells, Results, Row, align
 from scanprior.statistics import (
-    Measure,
     by_seed,
     effect_size,
     holm,
@@ -43,7 +42,7 @@ def score_table(results: Results, seed: int) -> list[Row]:
                 "cases": len(found.cases),
             }
             row |= {name: _mean(of, (start, labels)) for name, of in columns.items()}
-            low, high = interval(replicates(results.measure, found.values[0], seed))
+            low, high = interval(replicates(results.measure, found.values[0], seed), results.bounds)
             score = float(by_seed(results.measure, found.values[0]).mean())
             row |= {results.score: score, "low": low, "high": high}
             if results.score == "kappa":
@@ -57,7 +56,9 @@ def _columns(results: Results) -> dict[str, Cells]:
     if results.score == "kappa":
         return {}
     classes, score = results.classes, results.score
-    columns = {f"{score} {name}": results.averaged(score, [name]) for name in classes}
+    columns = {
+        f"{score} {results.named(name)}": results.averaged(score, [name]) for name in classes
+    }
     there = set(results.test["metric"])
     others = [m for m in ("dice", "hd95", "nsd") if m in there and m != score]
     return columns | {m: results.averaged(m, classes) for m in others}
@@ -97,7 +98,7 @@ def comparison_table(results: Results, seed: int) -> list[Row]:
                 if start in (against, "scratch") or len(known) < 2:
                     continue
                 row = {"labels": labels, "start": start, "against": against}
-                table.append(row | _compared(align(known), results.measure, seed))
+                table.append(row | _compared(align(known), results, seed))
     corrected = holm(np.array([row["p"] for row in table], dtype=float))
     return [
         row | {"p_holm": p, "verdict": _verdict(row, p)}
@@ -105,14 +106,15 @@ def comparison_table(results: Results, seed: int) -> list[Row]:
     ]
 
 
-def _compared(found: Aligned | None, measure: Measure, seed: int) -> Row:
+def _compared(found: Aligned | None, results: Results, seed: int) -> Row:
     """Of two cells; all NaN where they have no seed and case in common."""
     row: Row = dict.fromkeys(("difference", "low", "high", "p", "p_holm", "d_z"), np.nan)
     if found is None:
         return row | {"cases": 0, "seeds": 0, "seeds_better": 0}
+    measure, (least, most) = results.measure, results.bounds
     difference, both = paired(measure), np.concatenate(found.values, axis=-1)
     per_seed = by_seed(difference, both)
-    low, high = interval(replicates(difference, both, seed))
+    low, high = interval(replicates(difference, both, seed), (least - most, most - least))
     return row | {
         "difference": float(per_seed.mean()),
         "low": low,
@@ -158,10 +160,7 @@ def labels_table(results: Results, seed: int) -> list[Row]:
             centre = np.array([by_seed(measure, v).mean() for v in found.values])
             at = np.array(tried, dtype=float)
             needed = float(labels_needed(at, centre[:-1], centre[-1]))
-            usable = drawn[~np.isnan(drawn).any(-1)]
-            low, high = float("nan"), float("nan")
-            if len(usable):
-                low, high = interval(labels_needed(at, usable[:, :-1], usable[:, -1]))
+            low, high = interval(labels_needed(at, drawn[:, :-1], drawn[:, -1]))
             row |= _saved(labels, needed, low, high, tried)
             table.append(row | {"seeds": len(found.seeds), "cases": len(found.cases)})
     return table

@@ -7,24 +7,12 @@ import numpy as np
 from scanprior.report.results import Results, Row
 from scanprior.statistics import first_reach
 
+Curve = dict[int, float]
+"""Step to validation score."""
+
 
 def convergence_table(results: Results) -> list[Row]:
     """The validation score by step: its mean over the seeds, which all must have the step."""
-    rows = results.validation[results.validation["metric"] == results.score]
-    wide = rows.pivot_table(
-        index=["start", "labels", "seed", "step"],
-        columns="class",
-        values="value",
-        aggfunc="mean",
-        dropna=False,
-        observed=True,
-    )
-    # A mean over classes only where every class has a value.
-    each = wide.mean(axis=1, skipna=False).dropna()
-    values: dict[tuple[str, int, int], list[float]] = {}
-    for (start, labels, _, step), value in each.items():
-        values.setdefault((start, int(labels), int(step)), []).append(float(value))
-    seeds = rows.groupby(["start", "labels"])["seed"].nunique()
     return [
         {
             "start": start,
@@ -35,29 +23,60 @@ def convergence_table(results: Results) -> list[Row]:
             "lowest": min(scores),
             "highest": max(scores),
         }
-        for (start, labels, step), scores in sorted(values.items())
-        if len(scores) == seeds[(start, labels)]
+        for (start, labels), of_seeds in sorted(_curves(results).items())
+        for step, scores in _common(list(of_seeds.values())).items()
     ]
 
 
-def steps_table(results: Results, curves: Sequence[Row]) -> list[Row]:
-    """The step at which each start's validation curve reaches scratch's last point."""
-    lines: dict[tuple[int, str], list[Row]] = {}
-    for point in curves:
-        lines.setdefault((point["labels"], point["start"]), []).append(point)
-    table: list[Row] = []
-    for labels, start in sorted(lines, key=lambda key: (key[0], _rank(results, key[1]))):
-        if (labels, "scratch") not in lines:
+def _curves(results: Results) -> dict[tuple[str, int], dict[int, Curve]]:
+    """Of each start and number of labels, the curve of each seed; a point has all classes."""
+    rows = results.validation[results.validation["metric"] == results.score]
+    wide = rows.pivot_table(
+        index=["start", "labels", "seed", "step"],
+        columns="class",
+        values="value",
+        aggfunc="mean",
+        dropna=False,
+        observed=True,
+    )
+    found: dict[tuple[str, int], dict[int, Curve]] = {}
+    for start, labels, seed in zip(rows["start"], rows["labels"], rows["seed"], strict=True):
+        found.setdefault((str(start), int(labels)), {}).setdefault(int(seed), {})
+    # A mean over classes only where every class has a value.
+    each = wide.mean(axis=1, skipna=False).dropna()
+    for (start, labels, seed, step), value in each.items():
+        found[str(start), int(labels)][int(seed)][int(step)] = float(value)
+    return found
+
+
+def _common(curves: Sequence[Curve]) -> dict[int, list[float]]:
+    """The scores of all ``curves`` at the steps that all have."""
+    steps = set.intersection(*(set(curve) for curve in curves))
+    return {step: [curve[step] for curve in curves] for step in sorted(steps)}
+
+
+def steps_table(results: Results) -> list[Row]:
+    """The step at which each start's validation curve reaches scratch's last point.
+
+    Both curves are means over the seeds that start and scratch have; a start that has none in
+    common with scratch, or no step in all of them, has no row.
+    """
+    curves, table = _curves(results), list[Row]()
+    for start, labels in sorted(curves, key=lambda key: (key[1], _rank(results, key[0]))):
+        mine, scratch = curves[start, labels], curves.get(("scratch", labels), {})
+        seeds = sorted(mine.keys() & scratch.keys())
+        line, theirs = (_common([of[s] for s in seeds]) if seeds else {} for of in (mine, scratch))
+        if not line or not theirs:
             continue
-        line, end = lines[labels, start], lines[labels, "scratch"][-1]
-        steps = np.array([point["step"] for point in line], dtype=float)
-        scores = np.array([point[results.score] for point in line])
-        reached = first_reach(steps, scores, end[results.score])
-        row: Row = {"labels": labels, "start": start, "scratch_ends_at": end[results.score]}
+        last = max(theirs)
+        end = float(np.mean(theirs[last]))
+        steps = np.array(list(line), dtype=float)
+        reached = first_reach(steps, np.mean(list(line.values()), axis=1), end)
+        row: Row = {"labels": labels, "start": start, "scratch_ends_at": end}
         row |= {
             "reached_at_step": reached,
-            "share_of_scratch": reached / end["step"] if end["step"] else float("nan"),
-            "seeds": line[0]["seeds"],
+            "share_of_scratch": reached / last if last else float("nan"),
+            "seeds": len(seeds),
         }
         table.append(row)
     return table

@@ -25,6 +25,10 @@ STEPS = (
     "that scratch ends at, and its share of scratch's steps. A start without a step has not "
     "reached it. Pretraining's steps are not counted here."
 )
+UNKNOWN = (
+    "There is no study.json beside the results that says so; the study writes it, and running the "
+    "study again repeats nothing that is done."
+)
 COSTS = "Mean minutes of a finished cell, as cells.csv says."
 
 _HEADS = {
@@ -39,6 +43,16 @@ _HEADS = {
     "scratch_ends_at": "scratch ends at",
     "reached_at_step": "reached at step",
     "share_of_scratch": "share of scratch's steps",
+    "spatial_dims": "dimensions of crops",
+    "pretraining_store": "pretrained on",
+    "pretraining_steps": "pretraining steps",
+    "pretraining_batch_size": "batch",
+    "pretraining_lr": "learning rate",
+    "pretraining_crop": "crop",
+    "finetuning_steps": "fine-tuning steps",
+    "finetuning_batch_size": "batch",
+    "finetuning_lr": "learning rate",
+    "finetuning_crop": "crop",
     "pretrain_minutes": "pretraining minutes",
     "finetune_minutes": "fine-tuning minutes",
 }
@@ -61,17 +75,22 @@ def cell(column: object, value: object) -> str:
         return f"{value}"
     if column in ("scratch_needs", "saved", "reached_at_step", "d_z", "share_of_scratch"):
         return f"{value:.2f}"
+    if str(column).endswith("_lr"):
+        return f"{value:g}"
     if str(column).endswith("_minutes") or column == "hd95":
         return f"{value:.2f}"
     return f"{value:.4f}"
 
 
 def study(results: Results) -> str:
-    """What was studied."""
+    """What was studied, and how much of it is there."""
+    planned = results.planned
+    which = "planned cells" if results.ran else "cells of these starts, labels and seeds"
     counts = ", ".join(str(n) for n in results.labels)
     return (
         f"{len(results.starts)} starts, {counts} labels, {len(results.seeds)} seeds, "
-        f"{len(results.cases)} test cases; the score is {_name(results.score)}."
+        f"{len(results.cases)} test cases; the score is {_name(results.score)}. "
+        f"{len(results.there & planned)} of {len(planned)} {which} have test scores."
     )
 
 

@@ -45,7 +45,9 @@ def estimate(study: Study, plan: Plan) -> dict[str, Any]:
         if now is not None and now.state == "done":
             what = "done"
         elif job.kind in costs:
-            mine = _minutes(job, costs[job.kind], len(plan.parts.validation))
+            assert job.recipe.split is not None
+            validated = len(plan.splits[job.recipe.split].validation)
+            mine = _minutes(job, costs[job.kind], validated)
             what = f"to do, {mine:.1f} min"
             minutes += mine
         else:

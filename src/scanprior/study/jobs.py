@@ -48,7 +48,8 @@ class Job:
 class Plan:
     """Everything a study will do, nothing of it done."""
 
-    parts: Parts
+    parts: dict[str, Parts]
+    """The study's split.json; or fold-0.json, ... of the folds that are tested."""
     pretrainings: tuple[Job, ...]
     cells: tuple[Job, ...]
     splits: dict[Path, Split]

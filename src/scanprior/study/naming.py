@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scanprior.contracts import InputError
+from scanprior import transfer
 from scanprior.data.split import Split
+from scanprior.fit import Training
+from scanprior.fit.schedule import ELSEWHERE
 from scanprior.saved import freeze
 from scanprior.study.jobs import Job
 
@@ -43,11 +45,14 @@ def _of_start(job: Job) -> str:
 
 
 def _told(value: Any) -> Any:
-    """Like ``freeze``, without the fields that have their default value."""
+    """Like ``freeze``, without the fields that have their default value, and without those that say
+    where a training runs and what is seen of it."""
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return freeze(value)
     told: dict[str, Any] = {"kind": f"{type(value).__module__}.{type(value).__name__}"}
     for part in dataclasses.fields(value):
+        if isinstance(value, Training) and part.name in ELSEWHERE:
+            continue
         mine = getattr(value, part.name)
         if part.default_factory is not dataclasses.MISSING:
             default = part.default_factory()
@@ -60,9 +65,5 @@ def _told(value: Any) -> Any:
 
 @cache
 def _weights_digest(run: Path) -> str:
-    names = ("encoder.safetensors", "best.safetensors", "last.safetensors")
-    path = next((run / n for n in names if (run / n).is_file()), None)
-    if path is None:
-        raise InputError(f"{run} is not a finished run; it has no weights.")
-    with path.open("rb") as file:
+    with transfer.file_of(run).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -72,6 +72,10 @@ class Study:
     that a step sees as many voxels."""
     pretraining: Training = field(default_factory=Training)
     """Of every pretext task, and of the supervised start."""
+    pretraining_store: Path | None = None
+    """Store whose images the pretext tasks are pretrained on, in place of --store; its label maps
+    are not read. Images of the test volumes' patients, by id or by bytes, are left out there too.
+    Where it has other channels, input weights are repeated (the paper's way)."""
     overrides: tuple[str, ...] = ()
     """Changes for one pretraining: START.FIELD=VALUE, where the field is one of --pretraining, of
     the pretext task, or crop: cpc.steps=2000 rpl.queries=8 cpc.crop=[32,32,32]."""
@@ -95,6 +99,10 @@ class Study:
     test: int = 50
     """Labelled volumes held out: no training sees their images, and only the last weights are
     scored on them."""
+    folds: int = 0
+    """Cross-validation in place of that one test set: seed k tests on part k, counted from 0, of so
+    many parts alike in grades, and is pretrained without it. A share of the pool is then one of the
+    smallest fold's pool. 0: none."""
     split: Path | None = None
     """A split.json whose train, validation and test volumes to take instead; train is the pool."""
     split_seed: int = 0
@@ -125,6 +133,11 @@ class Study:
                 raise InputError(
                     f"{name} {getattr(self, name)} is impossible; it must be {least} or more."
                 )
+        if self.folds and (self.folds < 2 or max(self.seeds) >= self.folds or self.split):
+            raise InputError(
+                f"{self.folds} folds with the seeds {self.seeds} is impossible; use 2 or more "
+                "folds, seeds below their number, and no split."
+            )
         for training in (self.pretraining, self.finetuning):
             if training.devices * training.nodes > 1:
                 raise InputError(

@@ -33,8 +33,18 @@ class _Planner:
     def __init__(self, study: Study):
         self.study, self.out = study, study.out.resolve()
         self.store = Store(study.store.resolve())
-        self.parts = subsets.parts(self.store, study)
-        self.held = subsets.relatives(self.store, self.store, self.parts.test)
+        # Folds differ by a volume or a patient: a number of labels is one that all of them have.
+        if study.folds:
+            self.parts = {seed: subsets.parts(self.store, study, seed) for seed in study.seeds}
+        else:
+            self.parts = dict.fromkeys(study.seeds, subsets.parts(self.store, study))
+        self.pool = min(len(parts.pool) for parts in self.parts.values())
+        self.held = {
+            seed: subsets.relatives(self.store, self.store, parts.test)
+            for seed, parts in self.parts.items()
+        }
+        other = study.pretraining_store
+        self.images = self.store if other is None else Store(other.resolve())
         self.splits: dict[Path, Split] = {}
         self.starts = {text: starts.parse(text, self.store.spatial_dims) for text in study.starts}
         names = [start.name for start in self.starts.values()]
@@ -52,26 +62,38 @@ class _Planner:
 
     def plan(self) -> Plan:
         study = self.study
-        self.pretrainings: dict[tuple[str, int], Job] = {}
+        self.pretrainings: dict[tuple[str, int, int], Job] = {}
         for seed in study.seeds:
             for start in self.starts.values():
                 if start.kind in _PRETRAINED:
-                    own = seed if study.pretrain_each_seed else 0
-                    if (start.name, own) not in self.pretrainings:
-                        self.pretrainings[start.name, own] = self._pretraining(start, own)
+                    key = self._key(start, seed)
+                    if key not in self.pretrainings:
+                        self.pretrainings[key] = self._pretraining(start, key[1], seed)
         cells: dict[tuple[str, int, int], Job] = {}
         for cell in study.runs():
-            labels = subsets.count(cell.labels, len(self.parts.pool))
+            labels = subsets.count(cell.labels, self.pool)
             start = self.starts[cell.start]
             cells[start.name, labels, cell.seed] = self._cell(start, labels, cell.seed)
         return Plan(
-            parts=self.parts,
-            pretrainings=tuple(self.pretrainings.values()),
+            parts=(
+                {f"fold-{seed}.json": parts for seed, parts in self.parts.items()}
+                if study.folds
+                else {"split.json": self.parts[study.seeds[0]]}
+            ),
+            # Folds share one where none of their test volumes is in its store.
+            pretrainings=tuple({j.folder: j for j in self.pretrainings.values()}.values()),
             cells=tuple(cells.values()),
             splits=self.splits,
         )
 
-    def _pretraining(self, start: Start, seed: int) -> Job:
+    def _key(self, start: Start, seed: int) -> tuple[str, int, int]:
+        """Name, seed and fold of the pretraining that a cell of this seed starts from."""
+        study = self.study
+        own = seed if study.pretrain_each_seed else 0
+        return start.name, own, seed if study.folds else 0
+
+    def _pretraining(self, start: Start, seed: int, cells: int) -> Job:
+        """The one with this ``seed``, for the cells of the seed ``cells``."""
         study = self.study
         task = pretext.find(start.what)() if start.kind == "pretext" else None
         told = self.changes.get(start.name, {})
@@ -87,45 +109,61 @@ class _Planner:
             "training": training,
         }
         if task is not None:
-            more["split"] = self._split("pretraining", (), (), self.held)
-            recipe = Pretrain(store=self.store.folder, out=self.out, task=task, **more)
+            store = self._unlabelled(start)
+            held = subsets.relatives(self.store, store, self.held[cells])
+            more["split"] = self._split(self._of_fold("pretraining", cells, held), (), (), held)
+            recipe = Pretrain(store=store.folder, out=self.out, task=task, **more)
         else:
-            recipe = self._supervised(more)
+            recipe = self._supervised(more, cells)
+        fold = f" without fold {cells}" if study.folds else ""
         job = Job(
             recipe=recipe,
-            name=f"pretraining {start.name}, seed {seed}",
+            name=f"pretraining {start.name}, seed {seed}{fold}",
             kind=f"pretraining {start.name}",
             start=start.name,
             seed=seed,
         )
         return self._named(job, f"{start.name}-seed-{seed}", "pretrainings")
 
-    def _supervised(self, more: dict[str, Any]) -> Finetune:
+    def _unlabelled(self, start: Start) -> Store:
+        """What the pretext tasks are pretrained on."""
+        store = self.images
+        if store.spatial_dims < start.dims:
+            raise InputError(
+                f"{store.folder} holds {store.spatial_dims}D images, on which {start.name} cannot "
+                f"be pretrained in {start.dims}D; name a store of volumes."
+            )
+        return store
+
+    def _of_fold(self, name: str, fold: int, held: set[str]) -> str:
+        return f"{name}-{fold}" if self.study.folds and held else name
+
+    def _supervised(self, more: dict[str, Any], cells: int) -> Finetune:
         """Training on another store's label maps, without the held volumes and their relatives."""
         if self.study.supervised is None:
             raise InputError("start supervised needs --supervised STORE; scanprior autolabel makes "
                              "one.")  # fmt: skip
         store = Store(self.study.supervised.resolve())
-        held = subsets.relatives(self.store, store, self.held)
+        held = subsets.relatives(self.store, store, self.held[cells])
         train = tuple(v.id for v in store if v.labelled and v.id not in held)
         if not train:
             raise InputError(f"{store.folder} has no label maps beyond the test volumes.")
-        more["split"] = self._split("supervised", train, (), held)
+        more["split"] = self._split(self._of_fold("supervised", cells, held), train, (), held)
         return Finetune(store=store.folder, out=self.out, validate_every=0, **more)
 
     def _cell(self, start: Start, labels: int, seed: int) -> Job:
         study = self.study
-        before = self.pretrainings.get((start.name, seed if study.pretrain_each_seed else 0))
+        parts, before = self.parts[seed], self.pretrainings.get(self._key(start, seed))
         begin = before.folder if before else Path(start.what) if start.kind == "run" else None
         training = self._of_slices(start, study.finetuning)
         if start.kind == "scratch-long":
             training = replace(training, steps=training.steps + self._long(start, training))
-        pool = subsets.order(self.store, self.parts.pool, study.split_seed, seed)
-        validation = self.parts.validation if study.validate_every else ()
+        pool = subsets.order(self.store, parts.pool, study.split_seed, seed)
+        validation = parts.validation if study.validate_every else ()
         recipe = Finetune(
             store=self.store.folder,
             out=self.out,
-            split=self._split(f"seed-{seed}", pool, validation, self.held),
+            split=self._split(f"seed-{seed}", pool, validation, self.held[seed]),
             start=str(begin) if begin else "scratch",
             task=study.task,
             labels=float(labels),
@@ -139,7 +177,7 @@ class _Planner:
             training=training,
         )
         test = Test(
-            cases=self.parts.test,
+            cases=parts.test,
             regions=study.regions,
             tolerance=study.tolerance,
             keep=study.predictions,
@@ -173,7 +211,8 @@ class _Planner:
     def _fitting(self) -> tuple[int, ...]:
         dims = self.store.spatial_dims
         encoder = encoders.build(self.study.encoder, dims, self.store.channels, self.study.widths)
-        volumes: list[Volume] = [v for v in self.store if v.id not in self.held]
+        held = set.intersection(*self.held.values())
+        volumes: list[Volume] = [v for v in self.store if v.id not in held]
         return fitting_crop(volumes, dims, multiple=encoder.strides[-1])
 
     def _crop(self, start: Start) -> tuple[int, ...]:

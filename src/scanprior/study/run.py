@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from scanprior.alone import closed
 from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.fit import engine
-from scanprior.saved import write_json
-from scanprior.study import executors
+from scanprior.study import about, executors
 from scanprior.study.estimate import estimate
 from scanprior.study.jobs import Job, Plan
 from scanprior.study.plan import Study
@@ -24,8 +24,9 @@ from scanprior.study.work import Status, status, write_status
 def run_study(study: Study) -> dict[str, Any]:
     """Run ``study``, or what is left of it.
 
-    Leaves in ``study.out``: results.csv and cells.csv, rewritten after every cell; split.json,
-    study.json; and the run folders under ``pretrainings`` and ``cells``.
+    Leaves in ``study.out``: results.csv and cells.csv, rewritten after every cell; split.json
+    (fold-0.json, ... of folds), study.json; and the run folders under ``pretrainings`` and
+    ``cells``.
 
     Returns ``out``, ``results``, ``costs`` (cells.csv), ``cells``, ``done``, ``failed``,
     ``failures`` (cell to reason) and ``minutes`` of this call.
@@ -38,6 +39,7 @@ def run_study(study: Study) -> dict[str, Any]:
     if study.dry_run:
         return estimate(study, planned)
     study.out.mkdir(parents=True, exist_ok=True)
+    closed(study.out)
     try:
         with FileLock(study.out / ".lock", timeout=0):
             return _run(study, planned)
@@ -48,7 +50,7 @@ def run_study(study: Study) -> dict[str, Any]:
 def _run(study: Study, planned: Plan) -> dict[str, Any]:
     began = time.monotonic()
     _keep_split(study, planned)
-    write_json(study.out / "study.json", study)
+    about.write(study, planned)
     (study.out / "splits").mkdir(exist_ok=True)
     for path, split in planned.splits.items():
         split.save(path)
@@ -63,6 +65,7 @@ def _run(study: Study, planned: Plan) -> dict[str, Any]:
             _Drive(planned, todo, executor, results).run(asked)
         finally:
             executor.stop()
+            about.write(study, planned)  # what began says its version and device
     states = {job.name: status(job) for job in planned.cells}
     failures = {n: s.reason for n, s in states.items() if s is not None and s.state == "failed"}
     return {
@@ -78,17 +81,17 @@ def _run(study: Study, planned: Plan) -> dict[str, Any]:
 
 
 def _keep_split(study: Study, planned: Plan) -> None:
-    """One test set for ever: a folder's results may not mix two."""
-    split = Split(*planned.parts, seed=study.split_seed)
-    path = study.out / "split.json"
-    if path.is_file():
-        kept = Split.load(path)
-        if set(kept.test) != set(split.test) or set(kept.validation) != set(split.validation):
-            raise InputError(
-                f"{path} holds other test or validation volumes; choose another --out, since one "
-                "study has one test set."
-            )
-    split.save(path)
+    """One test set (or division into folds) for ever: a folder's results may not mix two."""
+    for name, parts in planned.parts.items():
+        split, path = Split(*parts, seed=study.split_seed), study.out / name
+        if path.is_file():
+            kept = Split.load(path)
+            if set(kept.test) != set(split.test) or set(kept.validation) != set(split.validation):
+                raise InputError(
+                    f"{path} holds other test or validation volumes; choose another --out, since "
+                    "one study has one test set."
+                )
+        split.save(path)
 
 
 class _Drive:

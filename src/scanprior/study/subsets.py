@@ -8,6 +8,7 @@ import numpy as np
 
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
+from scanprior.data.split import relatives as related
 from scanprior.data.store import Store, Volume
 from scanprior.study.plan import Study
 
@@ -21,12 +22,17 @@ class Parts(NamedTuple):
     test: tuple[str, ...]
 
 
-def parts(store: Store, study: Study) -> Parts:
+def parts(store: Store, study: Study, fold: int = 0) -> Parts:
     """The given split's parts, or new ones: a pure function of the store, the counts and the seed.
+
+    ``fold`` says which part of ``study.folds`` is tested, where there are any.
 
     Raises :class:`InputError` where too few volumes are labelled, or a patient is in two parts.
     """
-    split = Split.load(study.split) if study.split else _made(store, study)
+    if study.split:
+        split = Split.load(study.split)
+    else:
+        split = _folded(store, study, fold) if study.folds else _made(store, study)
     found = Parts(split.train, split.validation, split.test)
     for ids in found:
         store.of(ids)
@@ -63,20 +69,15 @@ def _made(store: Store, study: Study) -> Split:
     )
 
 
+def _folded(store: Store, study: Study, fold: int) -> Split:
+    labelled = [v for v in store if v.labelled or v.grade is not None]
+    share = study.validation / max(1.0, len(labelled) * (1 - 1 / study.folds))
+    return Split.folds(labelled, study.folds, share, study.split_seed)[fold]
+
+
 def relatives(store: Iterable[Volume], others: Iterable[Volume], ids: Collection[str]) -> set[str]:
     """Ids in ``others`` of ``ids`` of ``store``, and of whatever shares a patient or bytes."""
-    everything = [*store, *others]
-    held = set(ids)
-    while True:
-        keys = {key for volume in everything if volume.id in held for key in _keys(volume)}
-        more = {v.id for v in everything if not keys.isdisjoint(_keys(v))}
-        if more <= held:
-            return held & {volume.id for volume in others}
-        held |= more
-
-
-def _keys(volume: Volume) -> set[tuple[str, str]]:
-    return {("patient", volume.patient), ("bytes", str(volume.record["sha256"]))}
+    return related([*store, *others], ids) & {volume.id for volume in others}
 
 
 def order(store: Store, pool: Sequence[str], split_seed: int, seed: int) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from filelock import FileLock
 
+from scanprior.alone import lock
 from scanprior.contracts import InputError
 from scanprior.fit.log import rows
+from scanprior.fit.schedule import ELSEWHERE
 from scanprior.recipes.finetune import finetune
 from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.saved import freeze, read_json, write_json
@@ -32,7 +33,11 @@ FAILURES = (
     TypeError,
     ValueError,
 )
-"""What ends one job and not the study: one cell's bad luck must not cost a night's other cells."""
+"""What ends one job and not the study: one cell's bad luck must not cost a night's other cells.
+
+Those of Python's errors that a job can meet, and so torch's and NumPy's, which are kinds of them
+(out of memory on a GPU is a RuntimeError). Neither what stops a process (KeyboardInterrupt,
+SystemExit) nor what a library derives from Exception itself: that ends the study."""
 
 
 class Status(NamedTuple):
@@ -51,7 +56,9 @@ def status(job: Job) -> Status | None:
     path = job.folder / STATUS
     if not path.is_file():
         return None
-    found = Status(**read_json(path))
+    # a number that was not known is null in JSON
+    known = {name: value for name, value in read_json(path).items() if value is not None}
+    found = Status(**known)
     if found.state == "done" and not _agrees(freeze(job.recipe), _recipe(job.folder)):
         return Status("failed", reason=f"{job.folder} was run with other settings; delete it.")
     return found
@@ -61,7 +68,7 @@ def attempt(job: Job) -> None:
     """Run ``job``, or leave it as it is where it is done; a failure is written, not raised."""
     job.folder.mkdir(parents=True, exist_ok=True)
     # A job of a study that was killed may still run; what it finishes need not be done again.
-    with FileLock(job.folder / ".lock"):
+    with lock(job.folder):
         now = status(job)
         if now and now.state == "done":
             return
@@ -106,11 +113,12 @@ def _recipe(folder: Path) -> dict[str, Any]:
 
 
 def _agrees(mine: Any, theirs: Any, top: bool = True) -> bool:
-    """Whether a recipe is the one of a folder, but for where things lie and for newer fields."""
+    """Whether a recipe is the one of a folder, but for where things lie or are computed, how they
+    are watched, and newer fields."""
     if isinstance(mine, dict) and isinstance(theirs, dict):
-        places = {"out", "store", "start", "split"} if top else set()
+        other = {"out", "store", "start", "split"} if top else ELSEWHERE
         return all(
-            name in places or name not in theirs or _agrees(mine[name], theirs[name], top=False)
+            name in other or name not in theirs or _agrees(mine[name], theirs[name], top=False)
             for name in mine
         )
     return mine == theirs
