@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scanprior.contracts import InputError
+from scanprior.data.limits import USUAL
 from scanprior.doctor import checks
 from scanprior.doctor.declared import Declared, declared
 from tests.doctor.scans import describe
@@ -41,9 +42,13 @@ def test_a_file_is_there_and_has_bytes(tmp_path):
     assert checks.file_there(path, "a.nii") is None
 
 
-def test_huge_counts_float32():
-    assert checks.huge("a", 250, 1000) is None
-    assert checks.huge("a", 251, 1000).severity == "error"
+def test_huge_is_what_readers_refuse(monkeypatch):
+    monkeypatch.setenv("SCANPRIOR_MAX_VOXELS", "250")
+    assert checks.huge("a", 250) is None
+    assert checks.huge("a", 251).severity == "error"
+    monkeypatch.delenv("SCANPRIOR_MAX_VOXELS")
+    assert checks.huge("a", USUAL) is None
+    assert checks.huge("a", USUAL + 1).severity == "error"
 
 
 @pytest.mark.parametrize(

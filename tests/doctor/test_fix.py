@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scanprior.contracts import InputError
 from scanprior.data import sources
 from scanprior.data.files import read_affine, read_image, read_label
 from scanprior.data.sources import SourceOptions
@@ -21,10 +20,16 @@ def hashes(folder):
     return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*.*")}
 
 
+def mend(source, folder):
+    """Every case's copies; there is nothing that could not be corrected."""
+    answers = [fix(case, source, folder) for case in sources.find(source, None, SourceOptions())]
+    assert [found for _, refused in answers for found in refused] == []
+    return [path for written, _ in answers for path in written]
+
+
 def fixed(source, folder):
     before = hashes(source)
-    cases = sources.find(source, None, SourceOptions())
-    written = [path for case in cases for path in fix(case, source, folder)]
+    written = mend(source, folder)
     assert hashes(source) == before
     assert sorted(written) == sorted(p for p in folder.rglob("*.*") if p.is_file())
     return [path.relative_to(folder).as_posix() for path in written]
@@ -104,10 +109,61 @@ def test_itk(tmp_path, ending, dtype):
     assert sitk.ReadImage(str(copy)).GetPixelID() == sitk.sitkUInt8
 
 
+PAIRS = {
+    "img": ["a.hdr", "a.img"],
+    "mhd": ["a.mhd", "a.zraw"],
+    "nhdr": ["a.nhdr", "a.raw.gz"],
+}
+
+
+@pytest.mark.parametrize("ending", PAIRS)
+def test_a_header_and_its_data_stay_a_pair(tmp_path, ending):
+    source = tmp_path / "in"
+    save(source / "images/a.nii.gz", scan(0))
+    (source / "labels").mkdir()
+    if ending == "img":
+        nib.save(nib.Nifti1Pair(label(0).astype(np.float32), AFFINE), source / "labels/a.img")
+    else:
+        map_ = sitk.GetImageFromArray(label(0).T.astype(np.float32))
+        map_.SetSpacing([0.9, 0.9, 1.2])
+        map_.SetDirection([-1, 0, 0, 0, -1, 0, 0, 0, 1])
+        map_.SetOrigin([3.0, -5.0, 7.0])
+        sitk.WriteImage(map_, str(source / f"labels/a.{ending}"))
+    before = hashes(source)
+    assert mend(source, tmp_path / "out") == [tmp_path / f"out/labels/a.{ending}"]
+    assert hashes(source) == before
+    assert sorted(path.name for path in (tmp_path / "out/labels").iterdir()) == PAIRS[ending]
+    copy = read_label(tmp_path / f"out/labels/a.{ending}")
+    assert np.array_equal(copy.array[0], label(0).T)
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     source = sound(tmp_path / "in")
     save(source / "labelsTr/c01.nii.gz", label(1), NOISY)
     (tmp_path / "out").write_text("a file")
     case = sources.find(source, None, SourceOptions())[1]
-    with pytest.raises(InputError, match="--fix"):
-        fix(case, source, tmp_path / "out")
+    written, (refused,) = fix(case, source, tmp_path / "out")
+    assert written == []
+    assert (refused.check, refused.severity) == ("not corrected", "error")
+    assert (refused.file, refused.cases) == ("labelsTr/c01.nii.gz", ("c01",))
+    assert "give another --fix" in refused.sentence
+
+
+def test_one_file_that_cannot_be_copied_leaves_the_others(tmp_path, monkeypatch):
+    """What was written of a case is counted, although its next file is refused."""
+    source = tmp_path / "in"
+    save(source / "imagesTr/a_0000.nii.gz", scan(0))
+    save(source / "imagesTr/a_0001.nii.gz", scan(1), NOISY)
+    save(source / "labelsTr/a.nii.gz", label(1).astype(np.float32))
+    describe(source, channel_names={"0": "T1", "1": "T2"})
+    monkeypatch.setattr("scanprior.doctor.fix.read_label", lambda path: read_image([path]))
+    monkeypatch.setattr(
+        "scanprior.doctor.fix._copy_nibabel",
+        lambda path, to, affine, whole: save(to, scan(1) if whole is None else label(0), affine),
+    )
+    (case,) = sources.find(source, None, SourceOptions())
+    written, (refused,) = fix(case, source, tmp_path / "out")
+    assert [path.name for path in written] == ["a_0001.nii.gz"]
+    assert refused.file == "labelsTr/a.nii.gz"
+    assert "cannot be copied exactly" in refused.sentence
+    assert [path.name for path in (tmp_path / "out/labelsTr").iterdir()] == []

@@ -13,6 +13,7 @@ from scanprior.data import sources
 from scanprior.data.sources import SourceOptions
 from scanprior.doctor.declared import declared, unlisted
 from scanprior.doctor.look import look, voxel_hash
+from tests.data.dicom_files import write_series
 from tests.doctor.scans import AFFINE, SHAPE, describe, label, save, scan, sound
 
 IMAGE, LABEL = "imagesTr/c01.nii.gz", "labelsTr/c01.nii.gz"
@@ -24,10 +25,10 @@ def source(tmp_path):
     return sound(tmp_path / "scans")
 
 
-def looked(source, limit=1 << 30):
+def looked(source):
     cases = sources.find(source, None, SourceOptions())
     base = source if source.is_dir() else source.parent
-    work = partial(look, base=base, said=declared(source), limit=limit)
+    work = partial(look, base=base, said=declared(source))
     return {case.id: work(case) for case in cases}
 
 
@@ -133,8 +134,9 @@ def test_rounding_of_grids(source, size, check):
     assert [f.check for f in looked(source)["c01"].findings] == ([check] if check else [])
 
 
-def test_large_files_stay_closed(source):
-    seen = looked(source, limit=2000)["c00"]
+def test_large_files_stay_closed(source, monkeypatch):
+    monkeypatch.setenv("SCANPRIOR_MAX_VOXELS", "2000")
+    seen = looked(source)["c00"]
     assert {finding.check for finding in seen.findings} == {"huge"}
     assert seen.voxels is None
     assert seen.bytes is not None
@@ -202,9 +204,38 @@ def foreseen_by_nobody(case):
 
 def test_a_reader_that_fails_in_an_unknown_way_is_reported(source):
     case = replace(sources.find(source, None, SourceOptions())[0], load=foreseen_by_nobody)
-    seen = look(case, base=source, said=declared(source), limit=1 << 30)
+    seen = look(case, base=source, said=declared(source))
     assert [finding.check for finding in seen.findings] == ["unreadable"]
     assert "KeyError: 7" in seen.findings[0].sentence
+
+
+def locked(case):
+    raise PermissionError(13, "Permission denied", str(case.images[0]))
+
+
+def test_a_file_that_fails_in_an_unknown_way_may_have_a_patients_name(tmp_path):
+    array = np.zeros((3, 4, 5), np.int16)
+    write_series(tmp_path / "MILLER^Zacharias", array, np.eye(4))
+    (found,) = sources.find(tmp_path, "dicom", SourceOptions())
+    seen = look(replace(found, load=locked), base=tmp_path, said=declared(tmp_path))
+    (finding,) = seen.findings
+    assert "PermissionError" in finding.sentence
+    assert "miller" not in str(seen).casefold()
+
+
+def test_a_series_is_looked_at_as_other_scans_are(tmp_path):
+    """Its files are found wanting one by one, and its voxel sizes before anything is decoded."""
+    array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    paths = write_series(tmp_path / "in", array, np.diag([900.0, 900.0, 900.0, 1.0]))
+    (case,) = sources.find(tmp_path, None, SourceOptions())
+    paths[1].write_bytes(paths[1].read_bytes()[:-5])
+    seen = look(case, base=tmp_path, said=declared(tmp_path))
+    assert [finding.check for finding in seen.findings] == ["unreadable", "spacing"]
+    assert f"in/{paths[1].name} has pixels" in seen.findings[0].sentence
+    assert "900 x 900 x 900 mm" in seen.findings[1].sentence
+    paths[1].write_bytes(b"")
+    (finding,) = look(case, base=tmp_path, said=declared(tmp_path)).findings
+    assert (finding.check, finding.file) == ("empty", f"in/{paths[1].name}")
 
 
 @pytest.mark.slow

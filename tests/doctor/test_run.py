@@ -10,6 +10,7 @@ import pytest
 from scanprior import cli
 from scanprior.contracts import InputError
 from scanprior.doctor import Doctor, run_doctor
+from tests.data.dicom_files import SECRETS, write_series
 from tests.doctor.scans import AFFINE, SHAPE, label, save, scan, sound
 from tests.doctor.test_fix import NOISY, hashes
 
@@ -93,6 +94,17 @@ def test_fix(source, capsys):
     assert run(capsys, *line(source))[0] == 0
 
 
+def test_a_copy_that_cannot_be_written_costs_nothing_else(source, capsys):
+    save(source / "labelsTr/c01.nii.gz", label(1), NOISY)
+    folder = source.parent / "fixed"
+    folder.write_text("a file")
+    code, result, _ = run(capsys, *line(source, "--fix", str(folder)))
+    assert code == 2
+    assert result["fixed"] == 0
+    assert result["checks"] == {"not corrected": 1, "grid noise": 1}
+    assert (source.parent / "out/doctor.html").is_file()
+
+
 @pytest.mark.slow
 def test_several_workers_say_the_same(source, capsys):
     for i in range(3, 9):
@@ -127,13 +139,55 @@ def test_broken_scans_are_pictured_where_something_shows(source, capsys):
     ("options", "words"),
     [
         ({"workers": 0}, "workers"),
-        ({"limit_gib": 0.0}, "limit"),
         ({"pictures": -1}, "pictures"),
     ],
 )
 def test_impossible_settings(source, options, words):
     with pytest.raises(InputError, match=words):
         run_doctor(Doctor(source=source, out=source.parent / "out", **options))
+
+
+def test_what_prepare_refuses_as_too_large_is_an_error(source, capsys, monkeypatch):
+    """One limit for both, whichever way it is set."""
+    voxels = int(np.prod(SHAPE))
+    for allowed, code in ((voxels, 0), (voxels - 1, 2)):
+        monkeypatch.setenv("SCANPRIOR_MAX_VOXELS", str(allowed))
+        assert run(capsys, *line(source))[0] == code
+        prepare = ["prepare", str(source), str(source.parent / f"store{code}")]
+        assert run(capsys, *prepare, "--workers", "1", "--json")[0] == code
+    _, result, _ = run(capsys, *line(source))
+    assert result["checks"] == {"huge": 6}
+    assert "SCANPRIOR_MAX_VOXELS" in result["findings"][0]["sentence"]
+
+
+def test_no_patient_reaches_a_report(tmp_path, capsys):
+    """Series of every kind of fault below folders that say who was scanned, and when."""
+    draw = np.random.default_rng(0).integers(0, 900, (9, 12, 14), dtype=np.int16)
+    turned = np.diag([1.0, 1.0, 2.0, 1.0])
+    tree = tmp_path / "archive"
+    folder = tree / "MILLER^Zacharias PID-0815" / "2024-01-17"
+    write_series(folder / "copy", draw, turned, "sound")
+    write_series(folder / "again", draw, turned, "copy", PatientID="ACC4711")
+    write_series(folder / "gap", draw, turned, "gap")[3].unlink()
+    write_series(folder / "flat", draw * 0, turned, "flat")
+    cut = write_series(folder / "cut", draw + 1, turned, "cut")[2]
+    cut.write_bytes(cut.read_bytes()[:-100])
+    write_series(folder / "large", draw + 2, np.diag([900.0, 900.0, 900.0, 1.0]), "large")
+    (folder / "PID0815.dcm").write_bytes(b"broken")
+    (folder / "copy/Miller.nii.gz").write_bytes(b"another's")
+    (tree / "dataset.json").write_text(json.dumps({"labels": {"0": "background"}}))
+    code, result, screen = run(capsys, *line(tree, "--format", "dicom"))
+    assert code == 2
+    found = {"constant", "duplicates", "refused", "spacing", "unreadable"}
+    assert set(result["checks"]) == found
+    assert (result["checks"]["refused"], result["cases"]) == (2, 7)
+    told = screen + json.dumps(result)
+    told += "".join(
+        (tmp_path / "out" / name).read_text() for name in ("doctor.json", "doctor.html")
+    )
+    for secret in (*SECRETS, "2024-01-17", "PID-0815"):
+        assert secret.casefold() not in told.replace(str(tmp_path), "").casefold()
+    assert "/gap/" in told  # what says nothing of the patient is kept
 
 
 @pytest.mark.parametrize("name", ["out", "fix"])

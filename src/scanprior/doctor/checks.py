@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.limits import limit
 from scanprior.doctor.findings import Finding
 
 TOLERANCE = 1e-3
@@ -18,6 +19,7 @@ SMALLEST, LARGEST = 0.01, 25.0
 """Voxel sizes in mm outside of which a header is more likely wrong than a scanner unusual."""
 FLATTEST = 50.0
 """The longest voxel edge over the shortest, likewise."""
+_RAISE = "set SCANPRIOR_MAX_VOXELS higher."
 _CUT = ("truncated", "ended before", "bytes, got", "end of file", "end-of-file")
 
 
@@ -38,18 +40,18 @@ def packed(name: str, wrong: str) -> Finding:
     said = {
         "truncated": ("truncated", "ends before its compressed data do; copy it again."),
         "damaged": ("unreadable", "fails its own checksum, so its data changed; copy it again."),
-        "huge": ("huge", "unpacks to more than the limit; check it, or raise --limit-gib."),
+        "huge": ("huge", f"unpacks to more than is allowed; check it, or {_RAISE}"),
     }
     check, words = said[wrong]
     return Finding(check, "error", name, f"{name} {words}")
 
 
-def huge(name: str, voxels: int, limit: int) -> Finding | None:
-    """A header that declares more than ``limit`` bytes of float32: wrong, or too much for here."""
-    if 4 * voxels <= limit:
+def huge(name: str, voxels: int) -> Finding | None:
+    """A header that declares more voxels than readers take: wrong, or too much for here."""
+    if voxels <= limit():
         return None
-    said = f"{name} declares {4 * voxels / 2**30:.3g} GiB of voxels, so it was not read; "
-    return Finding("huge", "error", name, said + "check its header, or raise --limit-gib.")
+    said = f"{name} declares {voxels:,} voxels, more than the {limit():,} allowed, so it was not "
+    return Finding("huge", "error", name, f"{said}read; check its header, or {_RAISE}")
 
 
 def not_finite(name: str, array: np.ndarray) -> Finding | None:

@@ -48,8 +48,12 @@ def _labels(said: Any) -> frozenset[int] | None:
 
 
 def unlisted(source: Path, cases: list[Case]) -> list[Finding]:
-    """Scans that lie in the folders of a ``dataset.json`` but that it does not name."""
-    if not (source / "dataset.json").is_file():
+    """Scans that lie in the folders of a ``dataset.json`` but that it does not name.
+
+    None of DICOM's folders: the file says nothing of them, and their names may say who was scanned.
+    """
+    hidden = any(case.shown is not None for case in cases)
+    if hidden or not (source / "dataset.json").is_file():
         return []
     used = {path.resolve() for case in cases for path in case.files}
     folders = {path.parent.resolve() for case in cases for path in case.files}

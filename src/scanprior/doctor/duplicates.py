@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from scanprior.data.grouped import grouped
 from scanprior.doctor.findings import Finding
 from scanprior.doctor.seen import Seen
 
@@ -15,7 +16,9 @@ def duplicates(seen: Sequence[Seen]) -> list[Finding]:
     An error where the copies have different labels or lie in different splits, else a warning.
     """
     found = []
-    for group in _groups(seen):
+    for group in grouped(sorted(seen, key=lambda one: one.id), _hashes):
+        if len(group) == 1:
+            continue
         same_bytes = len({one.bytes for one in group}) == 1 and group[0].bytes is not None
         how = "byte for byte" if same_bytes else "voxel for voxel"
         names = ", ".join(one.id for one in group[:6]) + (", ..." if len(group) > 6 else "")
@@ -38,25 +41,9 @@ def duplicates(seen: Sequence[Seen]) -> list[Finding]:
     return found
 
 
-def _groups(seen: Sequence[Seen]) -> list[list[Seen]]:
-    """Those that share a hash, directly or through a third, in the order of their ids."""
-    ordered = sorted(seen, key=lambda one: one.id)
-    group_of: dict[tuple[str, str], list[Seen]] = {}
-    mine: dict[str, list[Seen]] = {}
-    for one in ordered:
-        keys = [(k, v) for k, v in (("b", one.bytes), ("v", one.voxels)) if v is not None]
-        groups = [group_of[key] for key in keys if key in group_of]
-        group = groups[0] if groups else []
-        if len(groups) > 1 and groups[1] is not group:
-            group += groups[1]
-            for other in groups[1]:
-                mine[other.id] = group
-            group_of.update({key: group for key, held in group_of.items() if held is groups[1]})
-        group.append(one)
-        mine[one.id] = group
-        group_of.update(dict.fromkeys(keys, group))
-    whole = {id(group): group for group in mine.values() if len(group) > 1}
-    return [sorted(group, key=lambda one: one.id) for group in whole.values()]
+def _hashes(one: Seen) -> list[tuple[str, str]]:
+    both = (("bytes", one.bytes), ("voxels", one.voxels))
+    return [(kind, digest) for kind, digest in both if digest is not None]
 
 
 def patients(seen: Sequence[Seen]) -> list[Finding]:

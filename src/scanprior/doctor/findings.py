@@ -15,7 +15,8 @@ class Finding:
     check: str
     """Which check found it, in a word or three; findings of one check are shown together."""
     severity: Severity
-    """error: prepare would refuse it, or a result would be wrong; warning: look at it."""
+    """error: prepare would refuse it, a result would be wrong, or ``--fix`` could not do what it
+    was asked to; warning: look at it."""
     file: str
     """The file, as its path below the source."""
     sentence: str

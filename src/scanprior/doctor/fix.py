@@ -1,6 +1,7 @@
 """Corrected copies where nothing but rounding is wrong. The source is only ever read."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import nibabel as nib
@@ -8,29 +9,36 @@ import numpy as np
 import SimpleITK as sitk
 
 from scanprior.contracts import InputError
-from scanprior.data.files import NIBABEL, SITK, read_affine, read_label, suffix
+from scanprior.data.files import BROKEN, NIBABEL, SITK, read_affine, read_label, suffix
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import from_files
 from scanprior.doctor import checks, raw
+from scanprior.doctor.findings import Finding
 from scanprior.doctor.look import members, relative
 
 _FLIP = np.diag([-1.0, -1.0, 1.0])  # RAS to ITK's LPS
 
 
-def fix(case: Case, base: Path, folder: Path) -> list[Path]:
+def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]]:
     """Write to ``folder``, under their paths below ``base``, the files of ``case`` that need it.
 
     A further channel or label map whose grid differs from the first image's by rounding gets that
     image's geometry; a label map that is stored as fractions becomes whole numbers. Values and
     everything else stay as they are. Each copy is read again before it gets its name.
 
-    Raises :class:`InputError` where a copy is not what it should be, or cannot be written.
+    Returns the copies, and why there is none where one is not what it should be, or cannot be
+    written.
     """
+    written: list[Path] = []
+    refused: list[Finding] = []
     if case.load is not from_files:
-        return []
-    image, label = case.read()
-    geometry = read_affine(case.images[0])
-    written = []
+        return written, refused
+    try:
+        image, label = case.read()
+        geometry = read_affine(case.images[0])
+    except InputError as error:  # it could be read a moment ago
+        name = relative(case.images[0], base)
+        return written, [Finding("not corrected", "error", name, str(error), (case.id,))]
     for path in members(case)[1:]:
         mine = read_affine(path)
         if geometry is None or mine is None:
@@ -41,32 +49,40 @@ def fix(case: Case, base: Path, folder: Path) -> list[Path]:
         fractional = path == case.label and header is not None and header.fractional
         if not noisy and not fractional:
             continue
-        target = folder / relative(path, base)
-        if target.resolve() == path.resolve() or Path(relative(path, base)).is_absolute():
-            raise InputError(f"{path} lies outside {base}; copy and correct it by hand.")
+        name = relative(path, base)
+        target = folder / name
         affine = geometry if noisy else mine
         whole = label.array[0] if fractional and label is not None else None
-        _copy(path, target, affine, whole)
-        written.append(target)
-    return written
+        try:
+            if target.resolve() == path.resolve():
+                raise InputError(f"{path} lies outside {base}; copy and correct it by hand.")
+            _copy(path, target, affine, whole)
+            written.append(target)
+        except InputError as error:
+            refused.append(Finding("not corrected", "error", name, str(error), (case.id,)))
+    return written, refused
 
 
 def _copy(path: Path, target: Path, affine: np.ndarray, whole: np.ndarray | None) -> None:
-    """``path`` with another geometry, and with ``whole`` (array order) in place of its values."""
-    temporary = target.with_name(f"tmp.{os.getpid()}.{target.name}")  # keeps the format's ending
+    """``path`` with another geometry, and with ``whole`` (array order) in place of its values.
+
+    It is written in a folder of its own under its own name, because a header names its data.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if suffix(path) in NIBABEL:
-            _copy_nibabel(path, temporary, affine, whole)
-        elif suffix(path) in SITK:
-            _copy_itk(path, temporary, affine, whole)
-        _compare(path, temporary, affine, whole)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written ({error}); give another --fix.") from error
-    finally:
-        if temporary.is_file():
-            temporary.unlink()
+        with tempfile.TemporaryDirectory(prefix=".tmp.", dir=target.parent) as folder:
+            copy = Path(folder) / target.name
+            if suffix(path) in NIBABEL:
+                _copy_nibabel(path, copy, affine, whole)
+            elif suffix(path) in SITK:
+                _copy_itk(path, copy, affine, whole)
+            _compare(path, copy, affine, whole)
+            # The data of a header comes first: a header that is there is whole.
+            for part in sorted(Path(folder).iterdir(), key=lambda part: part == copy):
+                os.replace(part, target.with_name(part.name))
+    except BROKEN as error:  # of the disk, or a geometry that the format cannot hold
+        said = " ".join(str(error).split())[:200]
+        raise InputError(f"{target} cannot be written ({said}); give another --fix.") from error
 
 
 def _copy_nibabel(path: Path, to: Path, affine: np.ndarray, whole: np.ndarray | None) -> None:

@@ -9,33 +9,37 @@ import numpy as np
 
 from scanprior.contracts import InputError
 from scanprior.data.files import BROKEN, read_affine, read_image, read_label
-from scanprior.data.image import Image
+from scanprior.data.image import Image, spacing_of
+from scanprior.data.limits import limit
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash, from_files
+from scanprior.data.sources.dicom_names import reason
 from scanprior.doctor import checks, raw
 from scanprior.doctor.declared import Declared
 from scanprior.doctor.findings import Finding
 from scanprior.doctor.seen import Seen
 
 _SAMPLE = 200_000
+_WIDEST = 16
+"""Bytes of the widest number that a reader takes."""
 
 
-def look(case: Case, base: Path, said: Declared, limit: int) -> Seen:
+def look(case: Case, base: Path, said: Declared) -> Seen:
     """Everything that can be said of ``case`` alone; nothing is raised for what is wrong with it.
 
-    ``base`` is the folder that files are named from, ``limit`` the most bytes one may unpack to.
+    ``base`` is the folder that files are named from.
     """
-    hidden = case.shown is not None  # names of files that may say who the patient is
-    names = {path: case.called if hidden else relative(path, base) for path in case.files}
+    names = _names(case, base)
+    row = "" if case.row is None else f" ({case.id})"
     begun = Seen(
         id=case.id,
-        file=names[case.images[0]] + ("" if case.row is None else f" ({case.id})"),
+        file=names[case.images[0]] + row if case.shown is None else case.called,
         patient=case.patient,
         part=part_of(case),
         grade=case.grade,
     )
     try:
-        closed = _closed(case, names, limit)
+        closed = _closed(case, names)
         if any(finding.check in ("missing", "empty") for finding in closed):
             return replace(begun, findings=told(begun, closed))
         hashed = None if case.row is not None else _bytes(case)
@@ -44,14 +48,24 @@ def look(case: Case, base: Path, said: Declared, limit: int) -> Seen:
         try:
             image, label = case.read()
         except InputError as error:
-            wrong = _diagnosis(case, names, error)
+            wrong = _diagnosis(begun.file, case, names, error)
             return replace(begun, bytes=hashed, findings=told(begun, wrong))
         return _opened(begun, case, names, said, image, label, hashed)
     except BROKEN as error:  # what no reader foresaw: one file must not end the walk
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+        if case.shown is not None:  # a library's words may repeat a header's, or a path
+            why = reason(error)
         words = f"{begun.file} cannot be read ({why}); restore it or leave it out."
         wrong = [Finding("unreadable", "error", begun.file, words)]
         return replace(begun, findings=told(begun, wrong))
+
+
+def _names(case: Case, base: Path) -> dict[Path, str]:
+    """What a report calls each file: its path below ``base``, without the patient."""
+    if case.shown is None:
+        return {path: relative(path, base) for path in case.files}
+    names = dict(zip(case.images, case.shown, strict=True))
+    return names if case.label is None else names | {case.label: case.label_shown or case.called}
 
 
 def relative(path: Path, base: Path) -> str:
@@ -93,16 +107,16 @@ def told(begun: Seen, found: Sequence[Finding | None]) -> tuple[Finding, ...]:
     return tuple(replace(finding, cases=(begun.id,)) for finding in found if finding is not None)
 
 
-def _closed(case: Case, names: dict[Path, str], limit: int) -> list[Finding]:
+def _closed(case: Case, names: dict[Path, str]) -> list[Finding]:
     """What is wrong with the files before any is read as a scan."""
     found = []
     for path, name in names.items():
         finding = checks.file_there(path, name)
         if finding is None and path.is_file() and not case.row:  # a file of many rows: once
             header = raw.header(path)
-            wrong = raw.packing(path, limit)
+            wrong = raw.packing(path, _WIDEST * limit())
             if header is not None:
-                finding = checks.huge(name, header.voxels, limit)
+                finding = checks.huge(name, header.voxels)
             if finding is None and wrong is not None:
                 finding = checks.packed(name, wrong)
         if finding is not None:
@@ -116,12 +130,14 @@ def _bytes(case: Case) -> str | None:
     return file_hash(*paths) if all(path.is_file() for path in paths) else None
 
 
-def _diagnosis(case: Case, names: dict[Path, str], error: InputError) -> list[Finding]:
+def _diagnosis(called: str, case: Case, names: dict[Path, str], error: InputError) -> list[Finding]:
     """Which file of a case that cannot be read is at fault, and of what kind the fault is."""
     first = case.images[0]
     if case.load is not from_files:
-        words = _shortly(error, names)
-        return [Finding(checks.kind_of(error), "error", names[first], words)]
+        found = [Finding(checks.kind_of(error), "error", called, _shortly(error, names))]
+        affine = case.affine()
+        size = None if affine is None else checks.spacing(called, spacing_of(affine))
+        return found if size is None else [*found, size]
     images: dict[Path, Image] = {}
     for path in members(case):
         name = names[path]
@@ -166,7 +182,7 @@ def _flat(path: Path) -> bool:
 def _grids(case: Case, names: dict[Path, str], image: Image) -> list[Finding]:
     """The geometry of every further file against the first one's, from the headers."""
     first = case.images[0]
-    mine = read_affine(first)
+    mine = case.affine()
     found = []
     for path in members(case)[1:] if mine is not None else ():
         other = read_affine(path)

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from scanprior.doctor.findings import Finding
+from scanprior.html import document
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 68rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 table { border-collapse: collapse; font-size: .88rem; }
 th, td { padding: .25rem .7rem; text-align: left; border-bottom: 1px solid #ddd; }
 th { border-bottom: 2px solid #888; } td.number { text-align: right; }
@@ -29,14 +27,7 @@ def page(
     ``pictures`` holds a PNG (base64) for each case id; None where nothing of it can be shown. A
     case that is not in it has no picture because there were too many.
     """
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    parts = [
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{html.escape(title)}</h1>\n<p>{html.escape(about)}</p>"
-    ]
+    parts = [f"<p>{html.escape(about)}</p>"]
     groups = [
         (severity, check, list(group))
         for (severity, check), group in groupby(findings, key=lambda f: (f.severity, f.check))
@@ -51,7 +42,7 @@ def page(
     for severity, check, group in groups:
         parts.append(f'<h2 class="{severity}">{html.escape(check)}</h2>')
         parts += [_article(finding, pictures) for finding in group]
-    return "\n".join(parts) + "\n</body>\n</html>\n"
+    return document(title, _STYLE, "\n".join(parts))
 
 
 def _article(finding: Finding, pictures: Mapping[str, str | None]) -> str:

@@ -1,8 +1,8 @@
 """A file's header and its bytes as they are stored, before anything refuses or converts them."""
 
 import gzip
+import math
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from PIL import Image as Pillow
 
 from scanprior.data.files import BROKEN, NIBABEL, PHOTOGRAPH, SITK, suffix
+from scanprior.data.itk import itk_header
 
 _PIECE = 1 << 20
 
@@ -34,18 +35,17 @@ def header(path: Path) -> Header | None:
             proxy = image.dataobj  # pyright: ignore
             scaled = (getattr(proxy, "slope", 1), getattr(proxy, "inter", 0)) != (1, 0)
             kind = image.get_data_dtype().kind  # pyright: ignore
-            return Header(_product(map(int, image.shape)), kind == "f" or scaled)  # pyright: ignore
+            voxels = math.prod(map(int, image.shape))  # pyright: ignore
+            return Header(voxels, kind == "f" or scaled)
         if ending in SITK:
-            reader = sitk.ImageFileReader()
-            reader.SetFileName(str(path))
-            reader.ReadImageInformation()
+            reader = itk_header(path)
             kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-            voxels = _product(reader.GetSize()) * reader.GetNumberOfComponents()
+            voxels = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
             return Header(voxels, "float" in kind)
         if ending in PHOTOGRAPH:
             with Pillow.open(path) as opened:
                 bands = len(opened.getbands())
-                return Header(_product(opened.size) * bands, opened.mode == "F")
+                return Header(math.prod(opened.size) * bands, opened.mode == "F")
     except BROKEN:
         return None  # reading it says why, in a sentence
     return None
@@ -88,11 +88,3 @@ def packing(path: Path, limit: int) -> Literal["truncated", "damaged", "huge"] |
     except (OSError, zlib.error):
         return "damaged"
     return None
-
-
-def _product(sizes: Iterable[int]) -> int:
-    """In Python's whole numbers, which do not overflow."""
-    total = 1
-    for size in sizes:
-        total *= max(0, size)
-    return total

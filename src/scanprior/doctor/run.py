@@ -49,8 +49,6 @@ class Doctor(SourceOptions):
     """A folder for corrected copies of files where only rounding is wrong."""
     split: Path | None = None
     """A split of the store to check; the store's own split.json when not given."""
-    limit_gib: float = 4.0
-    """The most memory a file may unpack to; larger ones are reported and not read."""
     pictures: int = 200
     """The most cases that are shown in doctor.html."""
     workers: int = os.cpu_count() or 1
@@ -77,7 +75,8 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
     ):
         found += check(walk.seen)
     findings = ordered(found)
-    fixed = walk.correct(_mendable(findings))
+    fixed, refused = walk.correct(_mendable(findings))
+    findings = ordered([*findings, *refused])
     pictures = walk.show(_to_show(findings, recipe.pictures))
     result = {
         "source": str(recipe.source),
@@ -99,8 +98,6 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
 def _check(recipe: Doctor) -> None:
     if recipe.workers < 1:
         raise InputError(f"{recipe.workers} workers cannot work; use 1 or more.")
-    if not recipe.limit_gib > 0:
-        raise InputError(f"a limit of {recipe.limit_gib} GiB lets nothing be read; use more.")
     if recipe.pictures < 0:
         raise InputError(f"{recipe.pictures} pictures cannot be shown; use 0 or more.")
     source = recipe.source.resolve()
@@ -117,29 +114,31 @@ class Walk(NamedTuple):
     """Of the source as a whole."""
     show: Callable[[list[str]], dict[str, str | None]]
     """Case ids to their pictures."""
-    correct: Callable[[set[str]], list[Path]]
-    """Case ids to the corrected copies of their files."""
+    correct: Callable[[set[str]], tuple[list[Path], list[Finding]]]
+    """Case ids to the corrected copies of their files, and to those that could not be made."""
 
 
 def _source(recipe: Doctor) -> Walk:
     cases = sources.find(recipe.source, recipe.format, recipe)
     base = recipe.source if recipe.source.is_dir() else recipe.source.parent
-    limit = int(recipe.limit_gib * 2**30)
-    work = partial(look, base=base, said=declared(recipe.source), limit=limit)
+    work = partial(look, base=base, said=declared(recipe.source))
     seen = [one for _, one in _each("looking", work, cases, recipe.workers)]
     by_id = {case.id: case for case in cases}
 
     def show(ids: list[str]) -> dict[str, str | None]:
-        shown = partial(show_case, limit=limit)
-        walk = _each("picturing", shown, [by_id[i] for i in ids], recipe.workers)
+        walk = _each("picturing", show_case, [by_id[i] for i in ids], recipe.workers)
         return {case.id: picture for case, picture in walk}
 
-    def correct(ids: set[str]) -> list[Path]:
+    def correct(ids: set[str]) -> tuple[list[Path], list[Finding]]:
         if recipe.fix is None:
-            return []
+            return [], []
         mend = partial(fix, base=base, folder=recipe.fix)
-        walk = _each("correcting", mend, [by_id[i] for i in sorted(ids)], recipe.workers)
-        return [path for _, paths in walk for path in paths]
+        mended = _each("correcting", mend, [by_id[i] for i in sorted(ids)], recipe.workers)
+        answers = [answer for _, answer in mended]
+        return (
+            [path for written, _ in answers for path in written],
+            [finding for _, refused in answers for finding in refused],
+        )
 
     return Walk(_sorted(seen), unlisted(recipe.source, cases), show, correct)
 
@@ -155,7 +154,7 @@ def _store(recipe: Doctor) -> Walk:
         walk = _each("picturing", show_volume, store.of(ids), recipe.workers)
         return {volume.id: picture for volume, picture in walk}
 
-    return Walk(_sorted(seen), shelf.strays(store, recipe.split), show, lambda ids: [])
+    return Walk(_sorted(seen), shelf.strays(store, recipe.split), show, lambda ids: ([], []))
 
 
 def _sorted(seen: list[Seen]) -> list[Seen]:

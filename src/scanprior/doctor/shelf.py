@@ -119,9 +119,8 @@ def read_whole(volume: Volume, kind: str) -> "np.ndarray | Finding":
     absent = checks.file_there(volume.folder / name, name)
     if absent is not None:
         return absent
-    box = tuple(slice(None) for _ in volume.spacing)
     try:
-        return volume.read(box) if kind == "image" else volume.read_label(box)
+        return volume.read() if kind == "image" else volume.read_label()
     except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
         said = f"{name} cannot be read ({' '.join(str(error).split())[:150]}); prepare it again."
         return Finding("unreadable", "error", name, said)

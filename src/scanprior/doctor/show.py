@@ -16,10 +16,10 @@ from scanprior.doctor.picture import thumbnail
 from scanprior.doctor.shelf import pictured
 
 
-def show_case(case: Case, limit: int) -> str | None:
-    """A PNG (base64), None where there is nothing to show. Files beyond ``limit`` stay closed."""
+def show_case(case: Case) -> str | None:
+    """A PNG (base64), None where there is nothing to show. Files too large to read stay closed."""
     sizes = [raw.header(path) for path in members(case)] if case.load is from_files else []
-    if any(size is not None and checks.huge("", size.voxels, limit) for size in sizes):
+    if any(size is not None and checks.huge("", size.voxels) for size in sizes):
         return None
     try:
         image, label = case.read()
