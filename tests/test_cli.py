@@ -228,3 +228,14 @@ def test_help_does_not_wait_for_torch(word: str) -> None:
     ask += "; print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert said.stdout.splitlines()[-1] == "False"
+
+
+def test_one_json_object_whatever_is_undefined(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NaN and Infinity are no JSON, and most readers refuse them."""
+    said = {"knn": {"kappa": float("nan")}, "intervals": [float("inf"), 0.5], "out": Path("o")}
+    monkeypatch.setattr(verbs, "probe", lambda recipe: said)
+    cli.main(["probe", "scratch", "--store", "s", "--out", "o.csv", "--json"])
+    told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))
+    assert told == {"knn": {"kappa": None}, "intervals": [None, 0.5], "out": "o"}

@@ -17,7 +17,15 @@ from scanprior.pretext.rotation import Rotation
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.predict import Predict
 from scanprior.recipes.pretrain import Pretrain
-from scanprior.saved import freeze, load_weights, read_json, save_weights, thaw, write_json
+from scanprior.saved import (
+    as_json,
+    freeze,
+    load_weights,
+    read_json,
+    save_weights,
+    thaw,
+    write_json,
+)
 
 RECIPES = [
     Pretrain(
@@ -44,6 +52,15 @@ RECIPES = [
 def test_a_recipe_comes_back_as_it_was(recipe: object, tmp_path: Path) -> None:
     write_json(tmp_path / "recipe.json", recipe)
     assert thaw(type(recipe), read_json(tmp_path / "recipe.json")) == recipe
+
+
+def test_what_is_not_finite_is_null_since_json_knows_no_nan(tmp_path: Path) -> None:
+    value = {"a": float("nan"), "b": [1, (float("inf"), 2.5)], "c": {"d": -float("inf")}}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text()
+    expected = {"a": None, "b": [1, [None, 2.5]], "c": {"d": None}}
+    assert json.loads(text, parse_constant=lambda _: pytest.fail("no JSON")) == expected
+    assert json.loads(as_json(value)) == expected
 
 
 @pytest.mark.parametrize("name", pretext.names())

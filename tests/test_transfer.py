@@ -48,6 +48,16 @@ def copied(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
+def test_the_file_of_a_start(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"encoder\.safetensors does not exist; give the folder"):
+        transfer.file_of(tmp_path)
+    for name in ("last", "best", "encoder"):  # the later, the better
+        path = tmp_path / f"{name}.safetensors"
+        path.touch()
+        assert transfer.file_of(tmp_path) == path
+    assert transfer.file_of(tmp_path / "last.safetensors") == tmp_path / "last.safetensors"
+
+
 def test_all_is_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start, mine = encoder(), encoder(seed=1)
     first = next(iter(start.state_dict()))

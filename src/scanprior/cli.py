@@ -1,10 +1,10 @@
 """The command line: what a person or script is told, and the exit code."""
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from scanprior import __version__
 
@@ -31,7 +31,8 @@ scanprior: pretrain on scans nobody has labelled, fine-tune on few that are, mea
   scanprior bench store|views|step                     speed, measured side by side
   scanprior demo [--data DIR] [--out DIR]              all of it on real data, in minutes
 
-Add --help to any of them for its flags, and --json for one JSON object on the last line.
+Add --help to any of them for its flags, --json for one JSON object on the last line, and
+--import my_package.my_module for each module of your own that a run's files name.
 """
 
 
@@ -46,11 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     # only here: these imports take seconds, which help and version need not wait for
     from scanprior.contracts import InputError
+    from scanprior.saved import as_json
     from scanprior.verbs import parse
 
-    as_json = "--json" in words
+    to_program = "--json" in words
     try:
-        recipe, run = parse([word for word in words if word != "--json"])
+        words = _imported([word for word in words if word != "--json"])
+        recipe, run = parse(words)
         result = run(recipe)
     except InputError as error:
         print(f"scanprior: {error}", file=sys.stderr)
@@ -58,11 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `scanprior ... --help | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
+    except OSError as error:
+        if error.errno is None:  # raised by a program, not by the system
+            raise
+        print(
+            f"scanprior: {error.filename or 'a file'} cannot be read or written "
+            f"({error.strerror}); mend that, then the same command continues.",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("scanprior: interrupted; the same command continues.", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
-    if as_json:
-        print(json.dumps(result, default=str))
+    if to_program:
+        print(as_json(result, default=str))
     else:
         shown = ((key, value) for key, value in result.items() if key != "findings")
         print("\n".join(f"{key}: {value}" for key, value in shown))
@@ -70,3 +82,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2)
     if result.get("rejected") or result.get("failures") or result.get("warnings"):
         raise SystemExit(1)
+
+
+def _imported(words: list[str]) -> list[str]:
+    """``words`` without ``--import MODULE``, once every such module is imported: only the user, no
+    file, says what code runs."""
+    from scanprior.contracts import InputError
+
+    while "--import" in words:
+        at = words.index("--import")
+        name = words[at + 1] if at + 1 < len(words) else ""
+        try:
+            import_module(name)
+        except (ImportError, ValueError) as error:
+            raise InputError(
+                f"--import {name} cannot be done ({error}); name a module, and put its folder on "
+                "PYTHONPATH."
+            ) from error
+        words = [*words[:at], *words[at + 2 :]]
+    return words

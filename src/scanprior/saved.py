@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import sys
 import types
 import typing
 from pathlib import Path
@@ -72,19 +74,47 @@ def _thaw_union(kinds: tuple[Any, ...], value: Any) -> Any:
 
 
 def _task_type(value: Any) -> type[Task]:
-    """Only a task's own module is imported, and only a class that is a task is taken from it."""
+    """A task of this package's, or of a module that is imported already: no file may choose what
+    code runs. Only a class that is a task is taken from it."""
     module = value.get("task") if isinstance(value, dict) else None
     if not isinstance(module, str):
         raise InputError("a recipe names no task; add its module (scanprior.pretext.rotation).")
     if module.startswith(f"{downstream.__name__}."):
         return downstream.find(module.rpartition(".")[2])
-    return pretext.find(module.removeprefix(f"{pretext.__name__}."))
+    name = module.removeprefix(f"{pretext.__name__}.")
+    if "." in name:
+        _known_module(name, "a recipe")
+    return pretext.find(name)
+
+
+def _known_module(name: str, place: Any) -> None:
+    if name not in sys.modules:
+        raise InputError(
+            f"{place} names the module {name!r}, and no file may choose what code is run; if you "
+            f"trust it, add --import {name} (in Python: import {name}) and do it again."
+        )
+
+
+def as_json(value: Any, **told: Any) -> str:
+    """``value``, frozen, as JSON; a number that is not finite becomes null, for JSON has none.
+
+    ``told`` is what :func:`json.dumps` takes beside.
+    """
+    return json.dumps(_known(freeze(value)), allow_nan=False, **told)
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _known(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_known(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write whole or not at all."""
+    """Write :func:`as_json` whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(freeze(value), indent=1) + "\n")
+        temporary.write_text(as_json(value, indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -102,9 +132,7 @@ def save_weights(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
     state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     with replacing(path) as temporary:
         # not save_file, whose files only their owner may read
-        temporary.write_bytes(
-            safetensors.torch.save(state, {"scanprior": json.dumps(freeze(about))})
-        )
+        temporary.write_bytes(safetensors.torch.save(state, {"scanprior": as_json(about)}))
     write_json(path.with_suffix(".json"), about)
 
 
@@ -112,7 +140,8 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and what they say of themselves.
 
     Raises:
-        InputError: there is no such file, or it is not scanprior's.
+        InputError: there is no such file, it is not scanprior's, or its encoder is of a module
+            that nobody has imported.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the folder of a finished run.")
@@ -125,6 +154,12 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if about is None:
         raise InputError(f"{path} holds no description of its encoder; it is not scanprior's.")
     try:
-        return state, json.loads(about)
+        said = json.loads(about)
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); copy it again or rerun.") from error
+    if not isinstance(said, dict):
+        raise InputError(f"{path} is damaged (its description is no object); copy it again.")
+    encoder = said.get("encoder")
+    if isinstance(encoder, str) and "." in encoder:
+        _known_module(encoder, path)
+    return state, said

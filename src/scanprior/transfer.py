@@ -66,11 +66,25 @@ def build(about: dict[str, Any]) -> Encoder:
     )
 
 
-def about_start(run: Path) -> dict[str, Any]:
-    """What a start says of itself: ``encoder``, ``widths``, ``spatial_dims``, ``in_channels``, ...
+def file_of(run: Path) -> Path:
+    """The file that ``run`` is taken from as a start: its encoder, else its best or last model.
 
     ``run`` is the folder of a pretext or a fine-tuning run, or one of its ``.safetensors`` files.
+
+    Raises:
+        InputError: there is none.
     """
+    paths = [run] if run.suffix == ".safetensors" else [run / name for name in _FILES]
+    path = next((p for p in paths if p.is_file()), None)
+    if path is None:
+        raise InputError(
+            f"{paths[0]} does not exist; give the folder of a finished pretext or fine-tuning run."
+        )
+    return path
+
+
+def about_start(run: Path) -> dict[str, Any]:
+    """What the file of a start says of itself: ``encoder``, ``widths``, ``spatial_dims``, ..."""
     return _read(run)[2]
 
 
@@ -125,12 +139,7 @@ def adapted(weight: Tensor, n: int, channels: Literal["repeat", "average"]) -> T
 
 def _read(run: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any]]:
     """The file of a start, its encoder's tensors, and what it says of itself."""
-    paths = [run] if run.suffix == ".safetensors" else [run / name for name in _FILES]
-    path = next((p for p in paths if p.is_file()), None)
-    if path is None:
-        raise InputError(
-            f"{paths[0]} does not exist; give the folder of a finished pretext or fine-tuning run."
-        )
+    path = file_of(run)
     state, about = load_weights(path)
     missing = {"encoder", "widths", "spatial_dims", "in_channels"} - about.keys()
     if missing:

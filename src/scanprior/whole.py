@@ -12,12 +12,26 @@ def replacing(path: Path) -> Iterator[Path]:
 
     It becomes ``path`` when the block ends, and is removed where the block fails; ``path`` is then
     what it was. A process that is killed leaves it, as ``.tmp.PID.NAME``. The folder is made.
+    An ``OSError`` names ``path``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            # also after success: a link renamed onto a link to the same file stays where it was
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say of an ``OSError`` that it came with ``path``, where it does not say of what: a write to
+    a full disk does not."""
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        # also after success: a link renamed onto a link to the same file stays where it was
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scanprior.contracts import InputError
-from scanprior.data.grades import grade_of
+from scanprior.data.grades import grade_of, read_csv
 from scanprior.data.sources import SourceOptions, photographs
 from scanprior.recipes.grades import true_grades
 
@@ -21,6 +21,20 @@ def test_what_is_no_grade(said: str, tmp_path: Path) -> None:
         photographs.cases(tmp_path, SourceOptions())
     with pytest.raises(InputError, match="gives a the grade"):
         true_grades(table)
+
+
+def test_every_name_is_a_name(tmp_path: Path) -> None:
+    """pandas takes some words for an empty cell, and they are names too."""
+    names = ["NA", "null", "None", "nan", "007"]
+    table = tmp_path / "x.csv"
+    table.write_text("image,grade\n" + "".join(f"{name},1\n" for name in names) + "a,\n,2\n")
+    assert read_csv(table)["image"].tolist()[:-1] == [*names, "a"]
+    assert read_csv(table).isna().sum().tolist() == [1, 1]
+    for name in [*names, "a"]:
+        (tmp_path / f"{name}.png").touch()
+    found = {case.id: case.grade for case in photographs.cases(tmp_path, SourceOptions())}
+    assert found == dict.fromkeys(names, 1) | {"a": None}
+    assert true_grades(table) == dict.fromkeys(names, 1)
 
 
 def test_what_is_one() -> None:

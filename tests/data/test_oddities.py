@@ -83,13 +83,16 @@ def test_voxel_sizes_of_zero_and_other_units(tmp_path):
 
 
 @pytest.mark.parametrize("letters", ["RGB", "RGBA"])
-def test_colour_voxels_are_channels(tmp_path, letters):
-    colours = np.random.default_rng(0).integers(0, 256, (6, 7, 8, len(letters)), dtype=np.uint8)
-    voxels = np.zeros((6, 7, 8), [(letter, "u1") for letter in letters])
+@pytest.mark.parametrize("shape", [(6, 7, 8), (6, 7), (6, 7, 1), (6, 7, 8, 1)])
+def test_colour_voxels_are_channels(tmp_path, letters, shape):
+    colours = np.random.default_rng(0).integers(0, 256, (*shape, len(letters)), dtype=np.uint8)
+    voxels = np.zeros(shape, [(letter, "u1") for letter in letters])
     for i, letter in enumerate(letters):
         voxels[letter] = colours[..., i]
     path = saved(tmp_path / "a.nii.gz", voxels)
-    assert np.array_equal(read_image([path]).array, colours[..., :3].T)
+    depth = shape[2] if len(shape) > 2 else 1
+    wanted = colours[..., :3].reshape(6, 7, depth, 3).T
+    assert np.array_equal(read_image([path]).array, wanted)
     with pytest.raises(InputError, match="has 3 channels"):
         read_label(path)
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanprior.contracts import InputError
-from scanprior.data.split import Split
-from scanprior.data.store import Volume
+from scanprior.data.split import Split, relatives, unheld
+from scanprior.data.store import Store, Volume
+from scanprior.saved import write_json
 
 
 def volume(i, patient=None, sha=None, partition="train", labelled=True, grade=None):
@@ -161,3 +162,52 @@ def test_impossible_folds_are_refused():
             Split.folds(volumes, n, validation)
     with pytest.raises(InputError, match="use fewer"):
         Split.folds([volume(i, "one patient", grade=0) for i in range(4)], 2)
+
+
+def test_relatives_are_found_through_others():
+    """v0 and v3 share nothing, but v1 is of v0's patient and v2 has v1's bytes and v3's patient."""
+    volumes = [volume(0, "p"), volume(1, "p", "s"), volume(2, "q", "s"), volume(3, "q"), volume(4)]
+    assert relatives(volumes, {"v000"}) == {"v000", "v001", "v002", "v003"}
+    assert relatives(volumes, {"v004"}) == {"v004"}
+    assert relatives(volumes, set()) == set()
+    # the same id in another store is the same scan, whatever else is said of it
+    other = [volume(0, "x", "y"), volume(5, "x")]
+    assert relatives([*volumes, *other], {"v001"}) >= {"v000", "v005"}
+
+
+def test_files_of_which_no_hash_is_known_are_not_equal():
+    volumes = [volume(i) for i in range(3)]
+    for one in volumes:
+        del one.record["sha256"]
+    assert relatives(volumes, {"v001"}) == {"v001"}
+
+
+def stored(folder, volumes):
+    write_json(folder / "index.json", {"volumes": [v.record | {"id": v.id} for v in volumes]})
+    return Store(folder)
+
+
+def test_what_is_held_out_takes_its_relatives_with_it(tmp_path):
+    store = stored(
+        tmp_path,
+        [
+            volume(0, "p", partition="test"),
+            volume(1, "p", "s", labelled=False, partition="unlabelled"),
+            volume(2, "q", "s", partition="unlabelled"),
+            volume(3, "r"),
+            volume(4, "r", labelled=False, partition="unlabelled"),
+            volume(5, "t", partition="val"),
+        ],
+    )
+    assert [v.id for v in unheld(store, None)] == ["v003", "v004", "v005"]
+    given = tmp_path / "given.json"
+    Split(("v005",), (), ("v003",), 0).save(given)
+    assert [v.id for v in unheld(store, given)] == ["v005"]
+    Split(("v003",), (), ("v005",), 0).save(tmp_path / "split.json")
+    assert [v.id for v in unheld(store, None)] == ["v003", "v004"]
+    assert [v.id for v in unheld(store, given)] == ["v005"]  # in place of the store's
+    with pytest.raises(InputError, match="is no split"):
+        unheld(store, tmp_path / "nothing.json")
+    Split(("v000",), (), ("v003", "v005"), 0).save(given)
+    with pytest.raises(InputError, match="nothing but what is tested on"):
+        unheld(store, given)

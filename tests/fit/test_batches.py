@@ -31,8 +31,26 @@ def test_a_batch_the_processes_cannot_share_is_refused():
 def test_loading_leaves_the_global_generator_alone_and_does_not_depend_on_workers(workers: int):
     share = MicroBatches(Training(steps=3, batch_size=2), first_step=1, rank=0, world=1)
     before = torch.get_rng_state()
-    found = list(load(Images(), share, workers=workers, device=torch.device("cpu")))
+    with load(Images(), share, workers=workers, device=torch.device("cpu")) as loader:
+        found = list(loader)
     assert torch.equal(torch.get_rng_state(), before)
     images = Images()
     for batch, (a, b) in zip(found, [(2, 3), (4, 5)], strict=True):
         assert torch.equal(batch, torch.stack([images[a], images[b]]))
+
+
+class Broken(Images):
+    def __getitem__(self, i: int) -> torch.Tensor:
+        raise InputError("crop 3 is broken; restore it.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_a_reader_says_is_its_one_sentence(workers: int):
+    share = MicroBatches(Training(steps=3, batch_size=2), first_step=0, rank=0, world=1)
+    with (
+        pytest.raises(InputError) as said,
+        load(Broken(), share, workers=workers, device=torch.device("cpu")) as loader,
+    ):
+        next(loader)
+    assert str(said.value) == "crop 3 is broken; restore it."

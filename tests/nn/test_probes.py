@@ -33,6 +33,23 @@ def test_moments_by_hand(dims: int, shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(probes.moments(Raw(dims), image), expected)
 
 
+class OnMetal(torch.Tensor):
+    """A tensor on a device that has no float64, as Apple's."""
+
+    def double(self) -> torch.Tensor:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    def cpu(self) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor)
+
+
+def test_moments_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.randn(2, 9, 11)
+    expected = probes.moments(Raw(2), image)
+    monkeypatch.setattr(Raw, "forward", lambda self, x: [x.as_subclass(OnMetal)])
+    torch.testing.assert_close(probes.moments(Raw(2), image), expected)
+
+
 def test_windows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     image = torch.randn(2, 21, 10, 17)
     whole = probes.moments(Raw(3), image)

@@ -99,6 +99,21 @@ def test_test_volumes_are_left_out(store: Path, tmp_path: Path) -> None:
     assert autolabel(recipe(store, tmp_path / "all", hold_out=False))["volumes"] == 12
 
 
+@pytest.mark.parametrize("shared", ["patient", "sha256"])
+def test_the_source_s_test_part_and_its_relatives_are_left_out(
+    store: Path, tmp_path: Path, shared: str
+) -> None:
+    index = json.loads((store / "index.json").read_text())
+    index["volumes"][0]["partition"] = "test"
+    for i in (0, 3):
+        index["volumes"][i][shared] = "the same"
+    (store / "index.json").write_text(json.dumps(index))
+    autolabel(recipe(store, tmp_path / "auto"))
+    kept = [volume.id for volume in Store(tmp_path / "auto")]
+    assert kept == [f"ball_{i:02}" for i in range(12) if i not in (0, 3)]
+    assert autolabel(recipe(store, tmp_path / "all", hold_out=False))["volumes"] == 12
+
+
 def test_without_links_images_are_copied(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

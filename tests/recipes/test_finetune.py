@@ -1,11 +1,13 @@
 """Fine-tuning from scratch and from a pretext run, in 3D and on slices."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
@@ -41,6 +43,22 @@ def test_from_scratch(store: Path, tmp_path: Path) -> None:
     assert about["task"]["classes"] == 2
     assert about["start"] == "scratch"
     assert learner.head(learner.encoder(torch.zeros(1, 1, 16, 16, 16))).shape == (1, 2, 16, 16, 16)
+
+
+def test_the_best_weights_are_loaded_or_the_last(store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    finetune(recipe(store, run, validate_every=1))
+    for which in ("best", "last"):
+        state, _ = load_weights(run / f"{which}.safetensors")
+        state[min(state)] += 1 if which == "best" else 2  # so that the two differ for sure
+        about = read_json(run / f"{which}.json")
+        save_file(state, run / f"{which}.safetensors", {"scanprior": json.dumps(about)})
+        loaded = load_finetuned(run, which)[0].state_dict()
+        torch.testing.assert_close(loaded[min(state)], state[min(state)], rtol=0, atol=0)
+    (run / "best.safetensors").unlink()
+    last = load_finetuned(run, "last")[0].state_dict()
+    for name, tensor in load_finetuned(run)[0].state_dict().items():
+        torch.testing.assert_close(tensor, last[name], rtol=0, atol=0)
 
 
 def test_from_a_pretext_run(store: Path, tmp_path: Path) -> None:

@@ -31,6 +31,17 @@ def test_the_source_s_own_test_part_is_not_pretrained_on(store: Path, tmp_path: 
     assert first in pretrained(store, tmp_path / "with", hold_out=False)
 
 
+def test_relatives_of_the_test_volumes_are_not_pretrained_on(store: Path, tmp_path: Path) -> None:
+    """An unlabelled scan of a test patient, and a copy of a test volume under another name."""
+    index = json.loads((store / "index.json").read_text())
+    index["volumes"][4] |= {"patient": index["volumes"][0]["patient"], "labelled": False}
+    index["volumes"][5] |= {"sha256": index["volumes"][0]["sha256"]}
+    (store / "index.json").write_text(json.dumps(index))
+    ids = [volume.id for volume in Store(store)]
+    Split(tuple(ids[1:4]), (), (ids[0],), seed=0).save(store / "split.json")
+    assert sorted(pretrained(store, tmp_path / "run")) == [*ids[1:4], *ids[6:]]
+
+
 def test_a_start_that_saw_the_test_volumes_is_told(store: Path, tmp_path: Path, capsys) -> None:
     volumes = list(Store(store))
     Split.make(volumes, validation=0.2, test=0.4, seed=0).save(store / "split.json")

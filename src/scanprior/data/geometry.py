@@ -123,12 +123,8 @@ def evenly(array: np.ndarray, heights: np.ndarray) -> np.ndarray:
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     """The smallest box around the true voxels of ``mask (*s)``; everything where none is true."""
-    box = []
-    for axis in range(len(mask.shape)):
-        others = tuple(a for a in range(len(mask.shape)) if a != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, mask.shape[axis]))
-    return tuple(box)
+    found = ndimage.find_objects(mask.astype(np.uint8))
+    return found[0] if found else tuple(slice(0, size) for size in mask.shape)
 
 
 def record(before: Image, after: Image, matrix: np.ndarray) -> dict[str, Any]:

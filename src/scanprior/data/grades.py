@@ -14,7 +14,8 @@ COLUMNS = (("image", "grade"), ("id_code", "diagnosis"))
 def read_csv(path: Path) -> pd.DataFrame:
     """Every cell as it is written; :class:`InputError` where the file cannot be read."""
     try:
-        return pd.read_csv(path, dtype=str)
+        # "NA" and "null" are names too
+        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not a readable CSV ({error}); restore it.") from error
 

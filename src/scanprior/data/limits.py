@@ -8,13 +8,17 @@ USUAL = 2**29
 """Voxels times channels: 2 GiB as float32, 2,048 slices of 512 x 512."""
 
 
-def check_size(voxels: int, name: object) -> None:
-    """Raise :class:`InputError` for more than ``SCANPRIOR_MAX_VOXELS`` (an environment variable)
-    or, where that is not set, :data:`USUAL` voxels."""
+def limit() -> int:
+    """The most voxels times channels of an image: ``SCANPRIOR_MAX_VOXELS`` (an environment
+    variable) or, where that is not set, :data:`USUAL`."""
     said = os.environ.get("SCANPRIOR_MAX_VOXELS", "")
-    limit = int(said) if said.isdigit() else USUAL
-    if voxels > limit:
+    return int(said) if said.isdigit() else USUAL
+
+
+def check_size(voxels: int, name: object) -> None:
+    """Raise :class:`InputError` for more voxels than :func:`limit` allows."""
+    if voxels > limit():
         raise InputError(
-            f"{name} says that it holds {voxels:,} voxels, more than the {limit:,} allowed; "
+            f"{name} says that it holds {voxels:,} voxels, more than the {limit():,} allowed; "
             "set SCANPRIOR_MAX_VOXELS higher if that is right."
         )

@@ -30,17 +30,15 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     check_size(math.prod(map(int, image.shape)), path)  # pyright: ignore
     kind = image.get_data_dtype()  # pyright: ignore
     data = np.asanyarray(image.dataobj)  # pyright: ignore
+    while len(data.shape) < 3:  # a single slice
+        data = data[..., None]
     if kind.fields is not None and set("RGB") <= set(kind.fields):
         data = np.stack([data[colour] for colour in "RGB"], axis=-1)
-        if len(data.shape) > 4:
-            data = data[:, :, :, 0] if data.shape[3] == 1 else data
     elif kind.fields is not None or kind.kind not in "iufb":
         raise InputError(
             f"{path} holds {kind} voxels; give one real number a voxel, as the magnitude "
             "of complex ones."
         )
-    while len(data.shape) < 3:  # a single slice
-        data = data[..., None]
     while len(data.shape) > 4 and data.shape[3] == 1:  # NIfTI vectors are (x, y, z, 1, c)
         data = data[:, :, :, 0]
     if len(data.shape) > 4:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from scanprior.alone import alone
 from scanprior.console import counted, say
 from scanprior.contracts import InputError
 from scanprior.data import geometry, records, sources
@@ -25,11 +26,19 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
 
     Returns ``volumes``, ``prepared``, ``unchanged``, ``rejected`` (counts), ``classes``, ``store``
     and ``seconds``. Raises :class:`InputError` before work starts for settings that cannot be, or
-    that differ from those the store was begun with; and where no image could be read.
+    that differ from those the store was begun with; where no image could be read; and where another
+    process writes the store.
     """
     started = time.perf_counter()
     check(recipe)
     cases = sources.find(recipe.source, recipe.format, recipe)
+    records.check(recipe)  # before a lock is put into a folder that is no store
+    with alone(recipe.store):
+        result = _brought_up(recipe, cases)
+    return result | {"seconds": round(time.perf_counter() - started, 3)}
+
+
+def _brought_up(recipe: Prepare, cases: list[Case]) -> dict[str, Any]:
     records.claim(recipe)
     spacing = resolve_spacing(recipe, cases)
     due = [case for case in cases if not records.done(recipe, case, spacing)]
@@ -61,7 +70,6 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
         "unchanged": len(cases) - len(due),
         "rejected": len(rejected),
         "classes": index["classes"],
-        "seconds": round(time.perf_counter() - started, 3),
     }
 
 

@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from scanprior.alone import LOCK
 from scanprior.contracts import InputError
 from scanprior.data.pairs import parts
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash
-from scanprior.data.steps import Prepare, apply_steps
+from scanprior.data.steps import Prepare, Prepared, apply_steps
 from scanprior.data.store import write_array
 from scanprior.whole import replacing
 
 _FLOAT16_MAX = 65504
 
 
-def claim(recipe: Prepare) -> None:
-    """Begin the store, or make sure that it was begun with these settings."""
+def check(recipe: Prepare) -> None:
+    """Raise :class:`InputError` where the store was begun with other settings, or is no store."""
     path = recipe.store / "recipe.json"
     mine = recipe.to_json()
     if path.is_file():
@@ -40,14 +41,20 @@ def claim(recipe: Prepare) -> None:
                 f"{recipe.store} was made with other settings: {', '.join(differ)}; "
                 "give another folder or delete this one."
             )
-    elif recipe.store.is_dir() and any(recipe.store.iterdir()):
+    elif recipe.store.is_dir() and any(path.name != LOCK for path in recipe.store.iterdir()):
         raise InputError(f"{recipe.store} holds other files; give a new or an empty folder.")
+
+
+def claim(recipe: Prepare) -> None:
+    """Begin the store, or make sure that it was begun with these settings."""
+    check(recipe)
+    path = recipe.store / "recipe.json"
     for name in ("volumes", "records"):
         (recipe.store / name).mkdir(parents=True, exist_ok=True)
         for left in (recipe.store / name).glob(".tmp.*"):  # of a run that was killed
             left.unlink(missing_ok=True)
     if not path.is_file():
-        write_json(path, mine)
+        write_json(path, recipe.to_json())
 
 
 def _state(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> list[Any]:
@@ -74,26 +81,36 @@ def record(recipe: Prepare, case: Case) -> dict[str, Any]:
 def prepare_one(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> str | None:
     """Write one volume: the arrays, then the record that vouches for them. Or say why not."""
     try:
-        state = _state(recipe, case, spacing)
-        image, label = case.read()
-        try:
-            prepared = apply_steps(recipe, image, label, spacing)
-        except InputError as error:
-            raise InputError(f"{case.called}: {error}") from error
-        top = float(np.abs(prepared.image.array).max())
-        if top > _FLOAT16_MAX:
-            raise InputError(
-                f"{case.called} reaches {top:g}, more than float16 holds; change --intensity."
-            )
+        prepared, record = _read(recipe, case, spacing)
     except InputError as error:
         return str(error)
     except OSError as error:
         why = error if case.shown is None else error.strerror
         return f"{case.called} cannot be read ({why}); restore it or leave it out."
-    volumes = recipe.store / "volumes"
+    volumes, path = recipe.store / "volumes", recipe.store / "records" / f"{case.id}.json"
+    path.unlink(missing_ok=True)  # from here on the old record vouches for nothing
     _write_volume(volumes / f"{case.id}.image.b2nd", prepared.image.array.astype(np.float16))
     if prepared.label is not None:
         _write_volume(volumes / f"{case.id}.label.b2nd", prepared.label.array[0])
+    write_json(path, record)
+    return None
+
+
+def _read(
+    recipe: Prepare, case: Case, spacing: tuple[float, ...] | None
+) -> tuple[Prepared, dict[str, Any]]:
+    """One image after all steps, and its record: of the same files, all the time unchanged."""
+    state = _state(recipe, case, spacing)
+    image, label = case.read()
+    try:
+        prepared = apply_steps(recipe, image, label, spacing)
+    except InputError as error:
+        raise InputError(f"{case.called}: {error}") from error
+    top = float(np.abs(prepared.image.array).max())
+    if top > _FLOAT16_MAX:
+        raise InputError(
+            f"{case.called} reaches {top:g}, more than float16 holds; change --intensity."
+        )
     names = _names(recipe, case)
     record = {
         "id": case.id,
@@ -111,8 +128,9 @@ def prepare_one(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) 
         "statistics": prepared.statistics,
         "state": state,
     }
-    write_json(recipe.store / "records" / f"{case.id}.json", record)
-    return None
+    if _state(recipe, case, spacing) != state:
+        raise InputError(f"{case.called} changed while it was read; run the same command again.")
+    return prepared, record
 
 
 def _names(recipe: Prepare, case: Case) -> list[str]:

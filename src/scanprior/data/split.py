@@ -2,14 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from scanprior.contracts import InputError
-from scanprior.data.store import Volume
+from scanprior.data.grouped import grouped
+from scanprior.data.store import Store, Volume
 from scanprior.whole import replacing
 
 
@@ -150,26 +151,43 @@ class Split:
             raise InputError(f"{path} is no split ({error}); delete it and split anew.") from error
 
 
+def relatives(volumes: Iterable[Volume], ids: Collection[str]) -> set[str]:
+    """Ids among ``volumes`` (of one store or several) of ``ids``, and of whatever shares a patient
+    or its bytes with them, directly or through others."""
+    groups = grouped(list(volumes), lambda v: (("id", v.id), *_keys(v)))
+    return {v.id for group in groups if any(v.id in ids for v in group) for v in group}
+
+
+def unheld(store: Store, split: Path | None) -> list[Volume]:
+    """What may be trained on without labels: all but what is tested on, and its relatives.
+
+    Tested on are the test part that the source came with, and that of ``split`` or, where none is
+    given, of the store's own ``split.json``, if it has one.
+
+    Raises :class:`InputError` where ``split`` cannot be read, or nothing is left.
+    """
+    path = split or store.folder / "split.json"
+    tested = {volume.id for volume in store if volume.record["partition"] == "test"}
+    if split or path.is_file():
+        tested |= set(Split.load(path).test)
+    held = relatives(store, tested)
+    left = [volume for volume in store if volume.id not in held]
+    if not left:
+        raise InputError(
+            f"{store.folder} holds nothing but what is tested on, and other scans of the same "
+            "patients; give another split."
+        )
+    return left
+
+
 def _groups(volumes: Sequence[Volume]) -> list[list[Volume]]:
     """Volumes that share a patient or their bytes, together, in the order of their first id."""
-    ordered = sorted(volumes, key=lambda v: v.id)
-    parent = list(range(len(ordered)))
+    return grouped(sorted(volumes, key=lambda v: v.id), _keys)
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
 
-    seen: dict[tuple[str, str], int] = {}
-    for i, volume in enumerate(ordered):
-        for key in (("patient", volume.patient), ("bytes", str(volume.record["sha256"]))):
-            a, b = root(seen.setdefault(key, i)), root(i)
-            parent[max(a, b)] = min(a, b)
-    groups: dict[int, list[Volume]] = {}
-    for i, volume in enumerate(ordered):
-        groups.setdefault(root(i), []).append(volume)
-    return list(groups.values())
+def _keys(volume: Volume) -> list[tuple[str, str]]:
+    hashed = volume.record.get("sha256")  # several, where a file is a channel
+    return [("patient", volume.patient), *([] if hashed is None else [("bytes", str(hashed))])]
 
 
 def _stratified(groups: list[list[Volume]], n: int, seed: int) -> list[list[list[Volume]]]:

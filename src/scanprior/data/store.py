@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,12 +55,13 @@ class Volume:
     def labelled(self) -> bool:
         return bool(self.record["labelled"])
 
-    def read(self, box: Box) -> np.ndarray:
-        """The image inside ``box`` (a slice a spatial axis), all channels, float16."""
+    def read(self, box: Box = ()) -> np.ndarray:
+        """The image inside ``box`` (a slice a spatial axis; all of it without one), all channels,
+        float16."""
         return self._array("image")[(slice(None), *box)]
 
-    def read_label(self, box: Box) -> np.ndarray:
-        """The label map inside ``box``, unsigned integers."""
+    def read_label(self, box: Box = ()) -> np.ndarray:
+        """The label map inside ``box`` (all of it without one), unsigned integers."""
         if not self.labelled:
             raise InputError(f"{self.id} in {self.folder} has no label map; use a labelled volume.")
         return self._array("label")[box]
@@ -80,6 +82,11 @@ class Store(Sequence[Volume]):
             )
         self.folder = folder
         self.header: dict[str, Any] = json.loads(index.read_text())
+        for record in self.header["volumes"]:
+            if re.fullmatch(r"[\w-][\w.-]*", str(record["id"])) is None:  # part of files' names
+                raise InputError(
+                    f"{index} holds the id {record['id']!r}, which is no file's name; prepare anew."
+                )
         self._volumes = [Volume(r["id"], folder, r) for r in self.header["volumes"]]
 
     @overload
@@ -130,11 +137,12 @@ def write_array(path: Path, array: np.ndarray, *, block: int = 32) -> None:
         1 if axis < lead else min(4 * b, size)
         for axis, (b, size) in enumerate(zip(blocks, array.shape, strict=True))
     )
-    blosc2.asarray(
+    held = blosc2.asarray(
         np.ascontiguousarray(array),  # pyright: ignore[reportArgumentType]  # blosc2's stub
         chunks=chunks,
         blocks=blocks,
-        urlpath=str(path),
-        mode="w",
+        contiguous=True,
         cparams={"codec": blosc2.Codec.LZ4, "clevel": 5, "nthreads": 1},
     )
+    frame = held.to_cframe()  # pyright: ignore[reportAttributeAccessIssue]  # blosc2's stub
+    path.write_bytes(frame)  # blosc2 itself does not say why a file cannot be written

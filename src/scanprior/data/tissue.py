@@ -8,6 +8,7 @@ FAST's estimate of the bias field is left out. Everything is deterministic.
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import softmax
 
 from scanprior.contracts import InputError
 from scanprior.data.geometry import bounding_box
@@ -44,11 +45,7 @@ def tissues(
         InputError: fewer different intensities than classes in the mask, or settings that cannot
             be.
     """
-    if not 2 <= classes <= 20 or not 0 <= smoothing < np.inf:
-        raise InputError(
-            f"{classes} classes with smoothing {smoothing} are impossible; use 2 to 20 classes and "
-            "a smoothing of 0 or more."
-        )
+    check_settings(classes, smoothing)
     values = image[mask].astype(np.float64)
     if not np.isfinite(values).all() or len(np.unique(values)) < classes:
         raise InputError(
@@ -72,6 +69,15 @@ def tissues(
     return result
 
 
+def check_settings(classes: int, smoothing: float) -> None:
+    """Raise :class:`InputError` for settings with which :func:`tissues` finds nothing."""
+    if not 2 <= classes <= 20 or not 0 <= smoothing < np.inf:
+        raise InputError(
+            f"{classes} classes with smoothing {smoothing} are impossible; use 2 to 20 classes and "
+            "a smoothing of 0 or more."
+        )
+
+
 def mixture(values: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights, means and deviations ``(classes,)`` of the Gaussian mixture of ``values (n,)``.
 
@@ -93,7 +99,7 @@ def mixture(values: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, n
             break
     weight, mean, deviation = _moments(centre, share * count, mean, least)
     for _ in range(500):
-        share = _softmax(_log_gauss(centre, mean, deviation) + np.log(weight)[:, None])
+        share = softmax(_log_gauss(centre, mean, deviation) + np.log(weight)[:, None], axis=0)
         before = mean
         weight, mean, deviation = _moments(centre, share * count, mean, least)
         if np.abs(mean - before).max() < _TOLERANCE * (edges[-1] - edges[0]):
@@ -121,12 +127,6 @@ def _log_gauss(values: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> n
     return -0.5 * (away**2 + np.log(2 * np.pi)) - np.log(deviation)[:, None]
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the first axis."""
-    shifted = np.exp(logits - logits.max(0))
-    return shifted / shifted.sum(0)
-
-
 def _field(
     values: np.ndarray, mask: np.ndarray, likely: np.ndarray, strength: np.ndarray
 ) -> np.ndarray:
@@ -138,7 +138,7 @@ def _field(
     even = np.indices(mask.shape).sum(0).ravel()[inside] % 2 == 0
     colours = [np.flatnonzero(colour) for colour in (even, ~even)]
     least = float(np.ptp(values)) / (2 * _BINS)
-    share, found = _softmax(likely), likely.argmax(0)
+    share, found = softmax(likely, axis=0), likely.argmax(0)
     mean = np.zeros(classes)
     whole = np.zeros((classes, mask.size), np.float32)
     whole[:, inside] = share
@@ -146,7 +146,8 @@ def _field(
         for colour in colours:
             here = inside[colour]
             around = _neighbours(whole.reshape(classes, *mask.shape), strength)
-            share[:, colour] = _softmax(likely[:, colour] + around.reshape(classes, -1)[:, here])
+            near = around.reshape(classes, -1)[:, here]
+            share[:, colour] = softmax(likely[:, colour] + near, axis=0)
             whole[:, here] = share[:, colour]
         before, found = found, share.argmax(0)
         _, mean, deviation = _moments(values, share, mean, least)

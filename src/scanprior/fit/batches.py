@@ -4,12 +4,14 @@ A resumed run simply begins at a later step, so the loader has no state to save.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scanprior.contracts import InputError
+from scanprior.fit import engine
 from scanprior.fit.schedule import Training
 
 
@@ -42,15 +44,38 @@ class MicroBatches(Sampler[list[int]]):
                 yield list(range(start, start + self.rows))
 
 
+@contextmanager
 def load(
     dataset: Dataset[Any], sampler: MicroBatches, *, workers: int, device: torch.device
-) -> Iterator[Any]:
-    """The micro-batches, collated, on the host."""
+) -> Iterator[Iterator[Any]]:
+    """The micro-batches, collated, on the host; the processes that read them end with the block.
+
+    Raises :class:`InputError` where one of those was ended from outside (torch says so at any
+    moment, not only while it waits for a batch), and with its own sentence where it raised one.
+    """
     loader = DataLoader(
         dataset,
         batch_sampler=sampler,
         num_workers=workers,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # leaves the global one alone
+        worker_init_fn=engine.stays,
     )
-    return iter(loader)
+    found: Any = iter(loader)
+    try:
+        yield found
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise InputError(
+            "a process that reads crops was ended from outside, most likely for want of memory; "
+            "the same command continues from the last checkpoint, best with fewer --workers."
+        ) from error
+    except InputError as error:
+        told = str(error)
+        if not told.startswith("Caught InputError in DataLoader worker"):
+            raise
+        raise InputError(told.rstrip().rpartition("InputError: ")[2]) from error
+    finally:
+        if workers:  # they do not hear the SIGTERM by which Python ends what is left at its end
+            found._shutdown_workers()

@@ -5,20 +5,38 @@ name only once it is whole and on the disk; the hash in the name is checked befo
 """
 
 import hashlib
+import io
 import os
 import re
+from _pickle import UnpicklingError
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import TorchCheckpointIO
 
 from scanprior.console import say
 from scanprior.contracts import InputError, Learner
+from scanprior.whole import naming
 
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.ckpt")
 KEPT = 2
+_UNLIKE = (KeyError, RuntimeError, TypeError, ValueError, UnpicklingError)
+"""What torch raises for a file of something else, or of more than tensors and numbers."""
+
+
+class Beside(TorchCheckpointIO):
+    """Writes where it is told to; Fabric's own goes by way of the system's folder for temporary
+    files, which may be small, and where a killed process leaves gigabytes."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)  # straight to a file, a full disk is no OSError
+        Path(path).write_bytes(buffer.getbuffer())
 
 
 def save(fabric: Fabric, out: Path, state: dict[str, Any]) -> None:
@@ -26,9 +44,15 @@ def save(fabric: Fabric, out: Path, state: dict[str, Any]) -> None:
     folder = out / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / "writing"
-    fabric.save(temporary, state)
+    try:
+        with naming(temporary):
+            fabric.save(temporary, state)
+            if fabric.is_global_zero:
+                _sync(temporary)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # half a file, on a disk that is full
+        raise
     if fabric.is_global_zero:
-        _sync(temporary)
         path = folder / f"step-{state['step']:08d}-{_digest(temporary)}.ckpt"
         os.replace(temporary, path)
         _sync(folder)
@@ -45,7 +69,7 @@ def load(fabric: Fabric, path: Path, state: dict[str, Any], *, must_be: Set[str]
     expected = {name: state[name] for name in must_be}
     try:
         fabric.load(path, state, weights_only=True)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except _UNLIKE as error:
         raise InputError(
             f"{path} does not fit this encoder, task and optimizer; give the changed run a folder "
             "of its own."
@@ -62,7 +86,7 @@ def restore(path: Path, learner: Learner) -> None:
     """Give ``learner`` the checkpoint's weights; :class:`InputError` where they do not fit."""
     try:
         learner.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["learner"])
-    except (KeyError, RuntimeError) as error:
+    except _UNLIKE as error:
         raise InputError(
             f"{path} does not fit this encoder and task; give the changed run a folder of its own."
         ) from error

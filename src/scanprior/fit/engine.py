@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from lightning_fabric import Fabric
@@ -15,10 +15,13 @@ from lightning_fabric.strategies.fsdp import FSDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from scanprior.contracts import InputError
+from scanprior.fit.checkpoint import Beside
 from scanprior.fit.schedule import Training
 
 TERMINATED = 128 + signal.SIGTERM
-"""The exit code after SIGTERM, the shell's convention: 143."""
+"""The exit code after a signal to stop, the shell's convention for SIGTERM: 143."""
+STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+"""SIGTERM, and what clusters are told to send some time before (``sbatch --signal=USR1@60``)."""
 LAUNCHED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -43,6 +46,7 @@ def start(training: Training) -> Fabric:
             num_nodes=training.nodes,
             strategy=strategy,
             precision="bf16-mixed" if _bf16(training) else "32-true",
+            plugins=[] if training.strategy == "fsdp" else [Beside()],  # fsdp takes none
         )
         fabric.launch()
     except (MisconfigurationException, RuntimeError, ValueError) as error:
@@ -70,18 +74,41 @@ def native_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+class _Asked(threading.Event):
+    """Is set by a signal, as its handler."""
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.set()
+
+
 @contextmanager
 def termination() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, instead of ending the process."""
-    asked = threading.Event()
+    """An event that SIGTERM and SIGUSR1 set, instead of ending the process.
+
+    Inside another one it is the same event: who is asked to stop stops at every depth. A handler of
+    SIGUSR1 that is not Python's default stays, since submitit queues a job again by one.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield asked  # only the main thread may listen to signals
+        yield threading.Event()  # only the main thread may listen to signals
         return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    outer = before[signal.SIGTERM]
+    asked = outer if isinstance(outer, _Asked) else _Asked()
+    mine = [n for n in STOPPING if n == signal.SIGTERM or before[n] in (signal.SIG_DFL, asked)]
+    for number in mine:
+        signal.signal(number, asked)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in mine:
+            signal.signal(number, before[number] or signal.SIG_DFL)
+
+
+def stays(worker: int) -> None:
+    """In a process that reads crops: leave signals to the first one, which still needs crops to
+    end its step. The worker ends when that one does."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def agree(fabric: Fabric, *questions: bool) -> list[bool]:

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from scanprior.contracts import InputError
 from scanprior.fit.progress import Bar
 from scanprior.fit.schedule import Training
+from scanprior.whole import naming
 
 NEW: dict[str, Any] = {"bytes": 0, "seconds": 0.0, "sums": {}, "count": 0}
 """The state of a log without rows."""
@@ -120,8 +121,9 @@ class Log:
                     f"for {PATIENCE} rows): the encoder says nearly the same of every view; lower "
                     "the learning rate or enlarge the batch."
                 )
-        self.file.write(json.dumps(row) + "\n")
-        self.file.flush()
+        with naming(Path(self.file.name)):
+            self.file.write(json.dumps(row) + "\n")
+            self.file.flush()
         for name, number in row.items():
             if self.events is not None and name != "step" and number is not None:
                 self.events.add_scalar(name, number, row["step"])

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from scanprior import draws
+from scanprior.alone import alone
 from scanprior.contracts import InputError, Learner
 from scanprior.fit import batches, checkpoint, engine, environment
 from scanprior.fit import log as logs
@@ -49,10 +50,37 @@ def fit(
     already is only loaded. After fsdp the whole weights are in ``newest(out)["learner"]``. Sets
     torch's global seed (for dropout) at every step, so that a resumed run is bit-identical.
 
-    Raises :class:`InputError` where loss or gradients are not finite, or ``out`` holds another
-    run's checkpoint; SystemExit(143) once a checkpoint is saved after SIGTERM.
+    Raises :class:`InputError` where loss or gradients are not finite, a process that reads crops is
+    gone, ``out`` holds another run's checkpoint or another process trains there; SystemExit(143)
+    once a checkpoint is saved after SIGTERM or SIGUSR1.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    with alone(out):
+        return _fit(
+            learner,
+            dataset,
+            training,
+            out,
+            seed,
+            frozen_encoder_steps,
+            validate,
+            validate_every,
+            best,
+            on_best,
+        )
+
+
+def _fit(
+    learner: Learner,
+    dataset: Dataset[Any],
+    training: Training,
+    out: Path,
+    seed: int,
+    frozen_encoder_steps: int,
+    validate: Validate | None,
+    validate_every: int,
+    best: str,
+    on_best: Callable[[nn.Module, int], None] | None,
+) -> dict[str, Any]:
     found = checkpoint.find(out)
     if found and checkpoint.step_of(found) >= training.steps:
         checkpoint.restore(found, learner)
@@ -74,12 +102,12 @@ def fit(
     share = batches.MicroBatches(
         training, first_step=first_step, rank=fabric.global_rank, world=fabric.world_size
     )
-    loader = batches.load(dataset, share, workers=training.workers, device=fabric.device)
+    loading = batches.load(dataset, share, workers=training.workers, device=fabric.device)
     bar = Bar(first_step=first_step, steps=training.steps, visible=fabric.is_global_zero)
     if fabric.is_global_zero:
         environment.write(fabric, out)
     log = logs.Log(fabric, out, training, bar, state["log"], first_step=first_step)
-    with engine.termination() as terminated, closing(log), bar:
+    with engine.termination() as terminated, closing(log), bar, loading as loader:
         for step in range(first_step, training.steps):
             done, last = step + 1, step + 1 == training.steps
             freeze.set(step)

@@ -44,7 +44,8 @@ def moments(
             window = part[(slice(None), slice(None), *box)]
             found = encoder(continued(window, encoder.strides[-1]))
             for i, level in enumerate(found if levels == "all" else found[-1:]):
-                flat = level.double().transpose(0, 1).flatten(1)  # (k, voxels)
+                # on the CPU, because Apple's devices have no float64
+                flat = level.cpu().double().transpose(0, 1).flatten(1)  # (k, voxels)
                 both = torch.stack((flat.sum(1), flat.square().sum(1)))
                 if i == len(count):
                     count.append(0)
@@ -55,7 +56,7 @@ def moments(
     for n, both in zip(count, sums, strict=True):
         mean, square = both / n
         parts += [mean, (square - mean**2).clamp(min=0).sqrt()]
-    return torch.cat(parts).float().cpu()
+    return torch.cat(parts).float()
 
 
 def _spans(side: int, limit: int) -> list[slice]:

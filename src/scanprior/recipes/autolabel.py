@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from scanprior.alone import LOCK, alone
 from scanprior.console import counted
 from scanprior.contracts import InputError
 from scanprior.data.intensity import foreground
 from scanprior.data.parallel import each
-from scanprior.data.split import Split
+from scanprior.data.split import unheld
 from scanprior.data.store import Store, Volume, write_array
-from scanprior.data.tissue import SMOOTHING, tissues
+from scanprior.data.tissue import SMOOTHING, check_settings, tissues
 from scanprior.recipes.begin import begin
 from scanprior.saved import read_json, write_json
 from scanprior.whole import replacing
@@ -43,7 +44,8 @@ class Autolabel:
     smoothing: float = SMOOTHING
     """How much neighbours of the same class count (beta of Zhang et al. 2001); 0: not at all."""
     hold_out: bool = True
-    """Leave out the test volumes of the store's split, if it has one."""
+    """Leave out the source's own test part, the test volumes of the store's split, if it has one,
+    and other scans of their patients."""
     workers: int = os.cpu_count() or 1
     """Processes that work side by side."""
 
@@ -62,12 +64,18 @@ def autolabel(recipe: Autolabel) -> dict[str, Any]:
     began = time.perf_counter()
     store = Store(recipe.store)
     _check(recipe, store)
+    with alone(recipe.out):
+        result = _brought_up(recipe, store)
+    return result | {"seconds": round(time.perf_counter() - began, 3)}
+
+
+def _brought_up(recipe: Autolabel, store: Store) -> dict[str, Any]:
     begin(recipe.out, recipe)
     for name in ("volumes", "records"):
         (recipe.out / name).mkdir(parents=True, exist_ok=True)
         for left in (recipe.out / name).glob(".tmp.*"):  # of a run that was killed
             left.unlink(missing_ok=True)
-    volumes = _volumes(recipe, store)
+    volumes = unheld(store, None) if recipe.hold_out else list(store)
     due = [volume for volume in volumes if not _done(recipe, volume)]
     rejected: dict[str, str] = {}
     ways: list[str] = []
@@ -81,7 +89,7 @@ def autolabel(recipe: Autolabel) -> dict[str, Any]:
     if not kept:
         raise InputError(
             f"{recipe.store} holds no volume that can be labelled; the first: "
-            f"{next(iter(rejected.values()), 'all are held out')}"
+            f"{next(iter(rejected.values()))}"
         )
     write_json(recipe.out / "index.json", _index(recipe, store, kept))
     return {
@@ -93,31 +101,20 @@ def autolabel(recipe: Autolabel) -> dict[str, Any]:
         "copied": ways.count("copied"),
         "rejected": dict(sorted(rejected.items())),
         "classes": recipe.classes + 1,
-        "seconds": round(time.perf_counter() - began, 3),
     }
 
 
 def _check(recipe: Autolabel, store: Store) -> None:
     if recipe.workers < 1:
         raise InputError(f"{recipe.workers} workers cannot work; use 1 or more.")
-    if not 2 <= recipe.classes <= 20 or not 0 <= recipe.smoothing < np.inf:
-        raise InputError(
-            f"{recipe.classes} classes with smoothing {recipe.smoothing} are impossible; use 2 to "
-            "20 classes and a smoothing of 0 or more."
-        )
+    check_settings(recipe.classes, recipe.smoothing)
     if not 0 <= recipe.channel < store.channels:
         raise InputError(
             f"channel {recipe.channel} is not in {recipe.store}; use 0 to {store.channels - 1}."
         )
-    used = recipe.out.is_dir() and any(recipe.out.iterdir())
+    used = recipe.out.is_dir() and any(path.name != LOCK for path in recipe.out.iterdir())
     if used and not (recipe.out / "recipe.json").is_file():
         raise InputError(f"{recipe.out} holds other files; give a new or an empty folder.")
-
-
-def _volumes(recipe: Autolabel, store: Store) -> list[Volume]:
-    path = store.folder / "split.json"
-    held = set(Split.load(path).test) if recipe.hold_out and path.is_file() else set()
-    return [volume for volume in store if volume.id not in held]
 
 
 def _state(recipe: Autolabel, volume: Volume) -> list[int]:
@@ -138,7 +135,7 @@ def _image(store: Path, name: str) -> Path:
 def _label(recipe: Autolabel, volume: Volume) -> tuple[str, str | None]:
     """Label one volume and bring its image over: how, and why not (the record comes last)."""
     state = _state(recipe, volume)
-    image = volume.read((slice(None),) * volume.spatial_dims).astype(np.float32)
+    image = volume.read().astype(np.float32)
     try:
         label = tissues(
             image[recipe.channel],

@@ -1,7 +1,6 @@
 """Cross-validation: every graded image is predicted by a model that never saw its patient."""
 
 from dataclasses import dataclass, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
     Weights are chosen on images of neither the training nor the held-out part. The grades of all
     folds are scored together: kappa is no mean over cases, and a fold may lack a grade.
 
-    Returns ``kappa``, ``accuracy``, ``auc`` (None where undefined), ``intervals`` (the same names,
+    Returns ``kappa``, ``accuracy``, ``auc`` (NaN where undefined), ``intervals`` (the same names,
     ``[low, high]`` of 95 %, over cases; they do not hold how results vary with the seed),
     ``cases``, ``folds`` (the kappa of each) and ``out``.
 
@@ -83,7 +82,8 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
     result, found = summary(table, run.seed)
     write_scores(found, out / "metrics.csv")
     print_scores(found, len(table))
-    return result | {"folds": [_kappa(part) for part in tables], "out": str(out)}
+    kappas = [scores(graded(part))["kappa"] for part in tables]
+    return result | {"folds": kappas, "out": str(out)}
 
 
 def _keep(split: Split, path: Path) -> None:
@@ -95,8 +95,3 @@ def _keep(split: Split, path: Path) -> None:
             f"{path} is of other images or grades than the store holds now; choose another --out, "
             "or delete that folder."
         )
-
-
-def _kappa(table: pd.DataFrame) -> float | None:
-    kappa = scores(graded(table))["kappa"]
-    return kappa if isfinite(kappa) else None

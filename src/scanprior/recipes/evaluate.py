@@ -122,7 +122,7 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
 def evaluate_grades(recipe: Evaluate) -> dict[str, Any]:
     """Score a table of predicted grades.
 
-    Returns ``kappa``, ``accuracy``, ``auc`` (None where undefined: see ``metrics.grading``),
+    Returns ``kappa``, ``accuracy``, ``auc`` (NaN where undefined: see ``metrics.grading``),
     ``intervals`` (the same names, ``[low, high]`` of 95 %), ``cases``, ``labels_ignored`` and
     ``out``.
 

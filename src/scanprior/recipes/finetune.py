@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from scanprior import transfer
+from scanprior.alone import alone
 from scanprior.console import say
 from scanprior.contracts import InputError, Learner, Task
 from scanprior.data.split import Split
@@ -130,8 +131,16 @@ def plan(recipe: Finetune, split: Split | None = None) -> Plan:
 
 
 def carry_out(planned: Plan) -> dict[str, Any]:
-    """Train as planned, keep the best and the last weights, return the last metrics."""
-    began = time.time()
+    """Train as planned, keep the best and the last weights, return the last metrics.
+
+    Raises :class:`InputError` where another process writes the run's folder.
+    """
+    with alone(planned.recipe.out):
+        return _train(planned)
+
+
+def _train(planned: Plan) -> dict[str, Any]:
+    began = time.monotonic()
     recipe, learner, train, validation, crop, split, about = planned
     out, t, labels = recipe.out, recipe.training, supervision(recipe.task)
     begin(out, recipe)
@@ -161,15 +170,15 @@ def carry_out(planned: Plan) -> dict[str, Any]:
     return {
         "out": str(out),
         "labels": len(train),
-        "minutes": round((time.time() - began) / 60, 2),
+        "minutes": round((time.monotonic() - began) / 60, 2),
         **last,
     }
 
 
-def weights_of(run: Path) -> Path:
+def weights_of(run: Path, which: Literal["best", "last"] = "best") -> Path:
     """The file of a fine-tuning run's best weights, else of its last."""
-    best = run / "best.safetensors"
-    return best if best.is_file() else run / "last.safetensors"
+    path = run / f"{which}.safetensors"
+    return path if path.is_file() else run / "last.safetensors"
 
 
 def _tell_of_seen(recipe: Finetune, split: Split, about: dict[str, Any]) -> None:
@@ -187,9 +196,11 @@ def _tell_of_seen(recipe: Finetune, split: Split, about: dict[str, Any]) -> None
         )
 
 
-def load_finetuned(run: Path) -> tuple[Learner, dict[str, Any]]:
+def load_finetuned(
+    run: Path, which: Literal["best", "last"] = "best"
+) -> tuple[Learner, dict[str, Any]]:
     """The best (else the last) model of a fine-tuning run, and what it says of itself."""
-    state, about = load_weights(weights_of(run))
+    state, about = load_weights(weights_of(run, which))
     learner = Learner(thaw(Task, about["task"]), transfer.build(about))
     learner.load_state_dict(state)
     return learner.eval(), about
@@ -228,6 +239,8 @@ def _learner(
 ) -> tuple[Learner, str, tuple[int, ...] | None]:
     torch.manual_seed(recipe.seed)
     name, widths = recipe.encoder or "small", recipe.widths
+    if recipe.encoder:
+        encoders.allow(recipe.encoder)  # before the start's file is read, which may name it too
     dims = recipe.spatial_dims or store.spatial_dims
     if recipe.start != "scratch":
         about = transfer.about_start(Path(recipe.start))

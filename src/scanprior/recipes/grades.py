@@ -43,7 +43,7 @@ def table_of(learner: Learner, volumes: Sequence[Volume], crop: tuple[int, ...])
     """Predictions for a store's volumes, with their grades as truth where they have one."""
     rows = []
     for volume in volumes:
-        image = torch.from_numpy(volume.read((slice(None),) * volume.spatial_dims)).float()
+        image = torch.from_numpy(volume.read()).float()
         likely = image_probabilities(learner, image, crop)
         rows.append(row(learner, volume.id, likely, volume.grade))
     return pd.DataFrame(rows)
@@ -123,11 +123,11 @@ def true_grades(path: Path) -> dict[str, int]:
 
 
 def summary(table: pd.DataFrame, seed: int) -> tuple[dict[str, Any], dict[str, Estimate]]:
-    """Kappa, accuracy, AUC and ``intervals`` (name to ``[low, high]`` of 95 %), None where
+    """Kappa, accuracy, AUC and ``intervals`` (name to ``[low, high]`` of 95 %), NaN where
     undefined, and the same as estimates."""
     found = estimates(graded(table), seed)
-    said: dict[str, Any] = {name: _known(e.value) for name, e in found.items()}
-    said["intervals"] = {name: [_known(e.low), _known(e.high)] for name, e in found.items()}
+    said: dict[str, Any] = {name: e.value for name, e in found.items()}
+    said["intervals"] = {name: [e.low, e.high] for name, e in found.items()}
     return said | {"cases": len(table)}, found
 
 
@@ -158,7 +158,3 @@ def _column(table: pd.DataFrame, name: str) -> list[Any]:
 
 def _listed(table: pd.DataFrame) -> str:
     return ", ".join(map(str, table))
-
-
-def _known(value: float) -> float | None:
-    return value if np.isfinite(value) else None

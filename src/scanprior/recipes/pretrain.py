@@ -7,10 +7,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from scanprior.alone import alone
 from scanprior.contracts import InputError, Learner, Task
 from scanprior.data.crops import Crops, fitting_crop
-from scanprior.data.split import Split
-from scanprior.data.store import Store, Volume
+from scanprior.data.split import unheld
+from scanprior.data.store import Store
 from scanprior.fit import Training, fit
 from scanprior.nn import encoders
 from scanprior.pretext.rotation import Rotation
@@ -45,7 +46,8 @@ class Pretrain:
     """Voxels an axis of a training crop; by default the largest that the volumes hold, up to 64
     (224 in 2D)."""
     hold_out: bool = True
-    """Leave out the source's own test part, and the test volumes of the split, if there is one."""
+    """Leave out the source's own test part, the test volumes of the split, if there is one, and
+    other scans of their patients."""
     split: Path | None = None
     """File of the split whose test volumes are left out, in place of the store's."""
     seed: int = 0
@@ -57,12 +59,13 @@ def pretrain(recipe: Pretrain) -> dict[str, Any]:
     """Run the recipe; leaves ``encoder.safetensors`` in ``recipe.out``, returns the last metrics.
 
     Raises:
-        InputError: before any work, where store, crop, task and encoder do not go together.
+        InputError: before any work, where store, crop, task and encoder do not go together, or
+            another process writes ``recipe.out``.
     """
     check_numbers(seed=recipe.seed)
     store = Store(recipe.store)
     dims = recipe.spatial_dims or store.spatial_dims
-    volumes = _unheld(store, recipe.split) if recipe.hold_out else list(store)
+    volumes = unheld(store, recipe.split) if recipe.hold_out else list(store)
     crop = recipe.crop or fitting_crop(volumes, dims)
     if recipe.crop is None and min(crop) < SMALLEST:
         raise InputError(
@@ -76,20 +79,21 @@ def pretrain(recipe: Pretrain) -> dict[str, Any]:
     learner = Learner(recipe.task, encoder)
     rehearse(learner, torch.zeros(2, store.channels, *crop))
 
-    begin(recipe.out, recipe)
-    write_json(recipe.out / "cases.json", {"train": [volume.id for volume in volumes]})
-    t = recipe.training
-    dataset = Crops(volumes, crop, seed=recipe.seed, length=t.steps * t.batch_size)
-    last = fit(learner, dataset, t, out=recipe.out, seed=recipe.seed)
-    about = describe(recipe.encoder, recipe.widths, learner, store) | {
-        "task": freeze(recipe.task),
-        "crop": crop,
-        "steps": t.steps,
-        "seed": recipe.seed,
-        "facts": recipe.task.facts(dims),
-    }
-    assert isinstance(encoder, nn.Module)
-    save_weights(recipe.out / "encoder.safetensors", encoder, about)
+    with alone(recipe.out):
+        begin(recipe.out, recipe)
+        write_json(recipe.out / "cases.json", {"train": [volume.id for volume in volumes]})
+        t = recipe.training
+        dataset = Crops(volumes, crop, seed=recipe.seed, length=t.steps * t.batch_size)
+        last = fit(learner, dataset, t, out=recipe.out, seed=recipe.seed)
+        about = describe(recipe.encoder, recipe.widths, learner, store) | {
+            "task": freeze(recipe.task),
+            "crop": crop,
+            "steps": t.steps,
+            "seed": recipe.seed,
+            "facts": recipe.task.facts(dims),
+        }
+        assert isinstance(encoder, nn.Module)
+        save_weights(recipe.out / "encoder.safetensors", encoder, about)
     return {
         "out": str(recipe.out),
         "volumes": len(volumes),
@@ -97,12 +101,3 @@ def pretrain(recipe: Pretrain) -> dict[str, Any]:
         **about["facts"],
         **last,
     }
-
-
-def _unheld(store: Store, split: Path | None) -> list[Volume]:
-    """All but the split's test volumes, and what the source itself set apart as its test part."""
-    path = split or store.folder / "split.json"
-    held = {volume.id for volume in store if volume.record["partition"] == "test"}
-    if split or path.is_file():
-        held |= set(Split.load(path).test)
-    return [volume for volume in store if volume.id not in held]

@@ -94,8 +94,7 @@ def probe(recipe: Probe) -> dict[str, Any]:
     vectors: dict[str, Tensor] = {}
     due = [(name, graded[name]) for name in sorted(needed & graded.keys())]
     for name, volume in counted(due, "embedding"):
-        whole = (slice(None),) * volume.spatial_dims
-        image = torch.from_numpy(volume.read(whole).astype(np.float32)).to(device)
+        image = torch.from_numpy(volume.read().astype(np.float32)).to(device)
         vectors[name] = probes.moments(encoder, image, recipe.levels)
     classes = 1 + max(int(volume.grade or 0) for volume in graded.values())
     tables, chosen = [], []

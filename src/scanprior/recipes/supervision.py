@@ -106,10 +106,9 @@ class LabelMaps(Supervision):
         assert isinstance(learner.task, Segmentation)
         found = []
         for volume in volumes:
-            box = (slice(None),) * volume.spatial_dims
-            image = torch.from_numpy(volume.read(box)).float()
+            image = torch.from_numpy(volume.read()).float()
             predicted = probabilities(learner, image, crop).argmax(0)
-            label = torch.from_numpy(volume.read_label(box).astype("int64"))
+            label = torch.from_numpy(volume.read_label().astype("int64"))
             found += hard_dice(predicted, label, learner.task.classes)
         return {"dice": sum(found) / len(found)}
 

@@ -1,13 +1,14 @@
 """Encoders by name: the presets of this package, or ``my_package.my_module`` of your own."""
 
 from importlib import import_module
+from types import ModuleType
 
 from scanprior.contracts import Encoder, InputError
 from scanprior.nn.encoders.densenet import DenseNetEncoder
 from scanprior.nn.encoders.swin import SwinEncoder
 from scanprior.nn.encoders.unet import PRESETS, UNetEncoder
 
-__all__ = ["build", "names"]
+__all__ = ["allow", "build", "names"]
 
 _FIXED = {"densenet121": DenseNetEncoder, "swin": SwinEncoder}
 
@@ -52,9 +53,20 @@ def build(
     return _imported(name, spatial_dims, in_channels)
 
 
-def _imported(name: str, spatial_dims: int, in_channels: int) -> Encoder:
+def allow(name: str) -> None:
+    """Import the module that a user named as an encoder; a preset's name imports nothing.
+
+    What a file names is built only once its module is imported; see ``saved.load_weights``.
+
+    Raises :class:`InputError` where there is no such module.
+    """
+    if "." in name:
+        _module(name)
+
+
+def _module(name: str) -> ModuleType:
     try:
-        module = import_module(name)
+        return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module is there, something that it needs is not
@@ -62,6 +74,10 @@ def _imported(name: str, spatial_dims: int, in_channels: int) -> Encoder:
             f"the encoder module {name!r} cannot be imported ({error}); install it, put its "
             f"folder on PYTHONPATH, or use one of {', '.join(names())}."
         ) from error
+
+
+def _imported(name: str, spatial_dims: int, in_channels: int) -> Encoder:
+    module = _module(name)
     if not hasattr(module, "build"):
         raise InputError(
             f"the encoder module {name!r} has no build; add build(spatial_dims, in_channels)."

@@ -1,0 +1,26 @@
+"""A stored volume is read box by box, or whole where no box is given."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scanprior.contracts import InputError
+from scanprior.data.store import Store, Volume
+
+
+def test_without_a_box_all_of_it_is_read(ball_store: Path) -> None:
+    volume = Store(ball_store)[3]
+    image, label = volume.read(), volume.read_label()
+    assert (image.shape, label.shape) == (volume.shape, volume.shape[1:])
+    assert (image.dtype, label.dtype) == (np.float16, np.uint8)
+    box = (slice(3, 9), slice(0, 20), slice(5, 6))
+    np.testing.assert_array_equal(volume.read(box), image[(slice(None), *box)])
+    np.testing.assert_array_equal(volume.read_label(box), label[box])
+
+
+def test_a_label_map_that_is_not_there(ball_store: Path) -> None:
+    known = Store(ball_store)[3]
+    volume = Volume(known.id, known.folder, known.record | {"labelled": False})
+    with pytest.raises(InputError, match="has no label map"):
+        volume.read_label()
