@@ -24,8 +24,7 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage report
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov=scanprior
 
 unit: setup
 	$(BIN)/pytest -m "not slow"
