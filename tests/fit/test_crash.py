@@ -3,6 +3,7 @@
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -107,6 +108,16 @@ def test_two_processes_train_twice_in_one_command(tmp_path: Path):
         held = newest(tmp_path / name)
         assert held is not None
         assert held["step"] == 6
+
+
+def test_processes_that_part_do_not_wait_for_each_other_forever(tmp_path: Path):
+    """With torch's destroy_process_group alone, they did within the first 50 times."""
+    script = Path(__file__).with_name("groups.py")
+    done = subprocess.run(
+        [sys.executable, str(script), "150", str(tmp_path)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_two_processes_say_once_what_is_not_finite(tmp_path: Path):

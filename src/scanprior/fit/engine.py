@@ -22,6 +22,8 @@ TERMINATED = 128 + signal.SIGTERM
 """The exit code after a signal to stop, the shell's convention for SIGTERM: 143."""
 STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 """SIGTERM, and what clusters are told to send some time before (``sbatch --signal=USR1@60``)."""
+_ENDED: list[Any] = []
+"""The process group that ended last: see :func:`disband`."""
 LAUNCHED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -125,7 +127,7 @@ def close(fabric: Fabric) -> None:
     if fabric.world_size == 1:
         return
     fabric.barrier()
-    torch.distributed.destroy_process_group()
+    disband()
     if not fabric.is_global_zero:
         raise SystemExit(0)
     for process in (children := getattr(fabric.strategy.launcher, "procs", [])):
@@ -133,6 +135,16 @@ def close(fabric: Fabric) -> None:
     if children:
         for name in LAUNCHED:
             os.environ.pop(name, None)
+
+
+def disband() -> None:
+    """End the process group, and keep it until the next one ends.
+
+    The model would else be the last to hold it, and take it down with Python's lock held: torch
+    then waits for the group's thread, which at that moment may wait for that same lock.
+    """
+    _ENDED[:] = [torch.distributed.group.WORLD]
+    torch.distributed.destroy_process_group()
 
 
 def leave(fabric: Fabric, error: BaseException) -> NoReturn:
