@@ -8,7 +8,6 @@ import hashlib
 import io
 import os
 import re
-from _pickle import UnpicklingError
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import TorchCheckpointIO
+from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from scanprior.console import say
 from scanprior.contracts import InputError, Learner
@@ -23,8 +23,8 @@ from scanprior.whole import naming
 
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.ckpt")
 KEPT = 2
-_UNLIKE = (KeyError, RuntimeError, TypeError, ValueError, UnpicklingError)
-"""What torch raises for a file of something else, or of more than tensors and numbers."""
+_UNLIKE = (KeyError, RuntimeError, TypeError, ValueError)
+"""What torch raises for the tensors of something else."""
 
 
 class Beside(TorchCheckpointIO):
@@ -93,12 +93,29 @@ def restore(path: Path, learner: Learner) -> None:
 
 
 def find(out: Path) -> Path | None:
-    """The newest undamaged checkpoint of the run in ``out``."""
+    """The newest undamaged checkpoint of the run in ``out``.
+
+    Raises :class:`InputError` where it is a file of something else, or holds more than tensors,
+    numbers and words. (Its objects would be refused anyway, not run: it is loaded weights only.)
+    """
     for path in reversed(_all(out / "checkpoints")):
         if path.name == f"step-{step_of(path):08d}-{_digest(path)}.ckpt":
+            _check_plain(path)
             return path
         say(f"{path} is damaged (its content does not match its name); using the one before.")
     return None
+
+
+def _check_plain(path: Path) -> None:
+    try:
+        strange = ", ".join(get_unsafe_globals_in_checkpoint(path))
+    except (RuntimeError, ValueError) as error:
+        strange = str(error)
+    if strange:
+        raise InputError(
+            f"{path} is no checkpoint of scanprior's ({strange}); delete it, or give another "
+            "folder."
+        )
 
 
 def newest(out: Path) -> dict[str, Any] | None:
