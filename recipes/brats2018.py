@@ -66,11 +66,10 @@ The paper's Dice at 100 % of the labels (Table 1), in %:
 
 from pathlib import Path
 
-from scanprior.recipes.paper import CROP, FINETUNING_RATE, LEARNING_RATE, TASKS, adam, overrides
+from scanprior.recipes.paper import CROP, FINETUNING_RATE, LEARNING_RATE, STARTS, adam, overrides
 from scanprior.study import Study
 
 FOLDER = Path("runs/brats2018")
-TWICE = (*TASKS, *(f"{task}-2d" for task in TASKS))
 BATCH = 2
 EPOCH = 200 // BATCH
 """Steps of an epoch of the whole pool."""
@@ -80,13 +79,13 @@ study = Study(
     pretraining_store=FOLDER / "biobank",
     supervised=FOLDER / "biobank",
     out=FOLDER / "study",
-    starts=("scratch", "scratch-long", "supervised", *TWICE),
+    starts=("scratch", "scratch-long", "supervised", *STARTS),
     labels=("10%", "25%", "50%", "100%"),
     seeds=(0, 1, 2),
     encoder="paper",
     crop=CROP[3],
     pretraining=adam(LEARNING_RATE[3], steps=100_000, batch_size=8),
-    overrides=overrides(*TWICE),
+    overrides=overrides(*STARTS),
     finetuning=adam(FINETUNING_RATE[3], steps=400 * EPOCH, batch_size=BATCH),
     frozen_steps=25 * EPOCH,
     validate_every=20 * EPOCH,

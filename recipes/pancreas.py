@@ -43,11 +43,10 @@ epochs. A user of its code could not reproduce the gains (issue 27 of that repos
 
 from pathlib import Path
 
-from scanprior.recipes.paper import CROP, FINETUNING_RATE, LEARNING_RATE, TASKS, adam, overrides
+from scanprior.recipes.paper import CROP, FINETUNING_RATE, LEARNING_RATE, STARTS, adam, overrides
 from scanprior.study import Study
 
 FOLDER = Path("runs/pancreas")
-TWICE = (*TASKS, *(f"{task}-2d" for task in TASKS))
 BATCH = 2
 EPOCH = 200 // BATCH
 """Steps of an epoch of the whole pool."""
@@ -55,13 +54,13 @@ EPOCH = 200 // BATCH
 study = Study(
     store=FOLDER / "store",
     out=FOLDER / "study",
-    starts=("scratch", "scratch-long", *TWICE),
+    starts=("scratch", "scratch-long", *STARTS),
     labels=("5%", "10%", "25%", "50%", "100%"),
     seeds=(0, 1, 2),
     encoder="paper",
     crop=CROP[3],
     pretraining=adam(LEARNING_RATE[3], steps=100_000, batch_size=8),
-    overrides=overrides(*TWICE),
+    overrides=overrides(*STARTS),
     finetuning=adam(FINETUNING_RATE[3], steps=400 * EPOCH, batch_size=BATCH),
     frozen_steps=25 * EPOCH,
     validate_every=5 * EPOCH,

@@ -30,6 +30,8 @@ TASKS: dict[str, dict[str, Any]] = {
         "zoom": 0.2,
     },
 }
+STARTS = (*TASKS, *(f"{task}-2d" for task in TASKS))
+"""Of a study in 3D: the five tasks, in 3D and on slices."""
 CROP = {3: (128, 128, 128), 2: (224, 224)}
 ENCODER = {3: "paper", 2: "densenet121"}
 LEARNING_RATE = {3: 1e-3, 2: 5e-4}
