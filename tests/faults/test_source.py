@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -118,20 +120,28 @@ def cmdline(number: int) -> str:
         return ""
 
 
+def robbed(
+    process: subprocess.Popen[str], depth: int, midway: Callable[[], bool]
+) -> tuple[int, str]:
+    """Kill one of the processes ``depth`` levels below once ``midway``: code and last words."""
+    victims = workers_of(process, depth)
+    while not midway():
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.kill(victims[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+    return process.returncode, errors
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="it finds the workers in /proc")
 def test_a_killed_worker_of_prepare_is_said_and_nothing_is_lost(tmp_path: Path, capsys) -> None:
     source(tmp_path / "scans", 80)
     out = tmp_path / "out"
     process = begun([*words("prepare", tmp_path, out)[:-1], "2"])
-    victims = workers_of(process, 2)
-    while len(list(out.glob("records/*.json"))) < 3:
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.kill(victims[0], signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2, errors
-    assert "Traceback" not in errors
+    code, errors = robbed(process, 2, lambda: len(list(out.glob("records/*.json"))) >= 3)
+    assert code == 2, errors
     assert errors.strip().splitlines()[-1].startswith("scanprior: a worker was ended from outside")
     assert told(words("prepare", tmp_path, out), capsys)[0] == 0
     assert told(words("prepare", tmp_path, tmp_path / "whole"), capsys)[0] == 0
@@ -142,19 +152,11 @@ def test_a_killed_worker_of_prepare_is_said_and_nothing_is_lost(tmp_path: Path, 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="it finds the workers in /proc")
 def test_a_killed_reader_of_crops_is_said_and_the_run_continues(tmp_path: Path) -> None:
-    import subprocess
-
     assert run(tmp_path / "whole", LONG, frozen=10).returncode == 0
     told = command(tmp_path / "cut", LONG | {"workers": 2}, wait=0.02, frozen=10)
     process = subprocess.Popen(told, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    victims = workers_of(process, 1)
-    while not list((tmp_path / "cut").glob("checkpoints/step-*")):
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.kill(victims[0], signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1, errors
-    assert "Traceback" not in errors
+    code, errors = robbed(process, 1, lambda: any((tmp_path / "cut").glob("checkpoints/step-*")))
+    assert code == 1, errors
     assert "a process that reads crops was ended from outside" in errors
     assert run(tmp_path / "cut", LONG, frozen=10).returncode == 0
     same_end(tmp_path / "whole", tmp_path / "cut")

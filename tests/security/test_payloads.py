@@ -37,18 +37,22 @@ def test_the_payloads_work_where_they_are_run(trace: Path, stranger: str) -> Non
     assert trace.is_dir()
 
 
+def reading(verb: str, source: Path, work: Path) -> list[str]:
+    """A command that reads ``source``."""
+    return {
+        "doctor": ["doctor", str(source), "--out", str(work / "new")],
+        "prepare": ["prepare", str(source), str(work / "new"), "--workers", "1"],
+        "predict": ["predict", str(work / "run"), str(source), "--out", str(work / "new")],
+    }[verb]
+
+
 @pytest.mark.parametrize("verb", ["doctor", "prepare", "predict"])
 def test_an_npy_with_objects(verb: str, work: Path, trace: Path, capsys) -> None:
     source = work / "hostile"
     source.mkdir()
     np.save(source / "a.npy", hostile.objects(trace), allow_pickle=True)
     (source / "b.npy").write_bytes(hostile.pickled(trace))
-    command = {
-        "doctor": ["doctor", str(source), "--out", str(work / "new")],
-        "prepare": ["prepare", str(source), str(work / "new"), "--workers", "1"],
-        "predict": ["predict", str(work / "run"), str(source), "--out", str(work / "new")],
-    }[verb]
-    assert told(command, capsys)[0] == 2
+    assert told(reading(verb, source, work), capsys)[0] == 2
     assert not trace.exists()
 
 
@@ -57,12 +61,7 @@ def test_an_npz_with_objects(verb: str, work: Path, trace: Path, capsys) -> None
     path = work / "mnist.npz"
     names = [f"{part}_{what}" for part in ("train", "val", "test") for what in ("images", "labels")]
     np.savez(path, **{name: hostile.objects(trace) for name in names})
-    command = {
-        "doctor": ["doctor", str(path), "--out", str(work / "new")],
-        "prepare": ["prepare", str(path), str(work / "new"), "--workers", "1"],
-        "predict": ["predict", str(work / "run"), str(path), "--out", str(work / "new")],
-    }[verb]
-    assert told(command, capsys)[0] == 2
+    assert told(reading(verb, path, work), capsys)[0] == 2
     assert not trace.exists()
 
 
