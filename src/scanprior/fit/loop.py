@@ -14,7 +14,6 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from scanprior import draws
-from scanprior.alone import alone
 from scanprior.contracts import InputError, Learner
 from scanprior.fit import batches, checkpoint, engine, environment
 from scanprior.fit import log as logs
@@ -51,36 +50,10 @@ def fit(
     torch's global seed (for dropout) at every step, so that a resumed run is bit-identical.
 
     Raises :class:`InputError` where loss or gradients are not finite, a process that reads crops is
-    gone, ``out`` holds another run's checkpoint or another process trains there; SystemExit(143)
-    once a checkpoint is saved after SIGTERM or SIGUSR1.
+    gone, or ``out`` holds another run's checkpoint; SystemExit(143) once a checkpoint is saved
+    after SIGTERM or SIGUSR1. That nobody else writes ``out`` is for the caller to see to.
     """
-    with alone(out):
-        return _fit(
-            learner,
-            dataset,
-            training,
-            out,
-            seed,
-            frozen_encoder_steps,
-            validate,
-            validate_every,
-            best,
-            on_best,
-        )
-
-
-def _fit(
-    learner: Learner,
-    dataset: Dataset[Any],
-    training: Training,
-    out: Path,
-    seed: int,
-    frozen_encoder_steps: int,
-    validate: Validate | None,
-    validate_every: int,
-    best: str,
-    on_best: Callable[[nn.Module, int], None] | None,
-) -> dict[str, Any]:
+    out.mkdir(parents=True, exist_ok=True)
     found = checkpoint.find(out)
     if found and checkpoint.step_of(found) >= training.steps:
         checkpoint.restore(found, learner)
