@@ -24,6 +24,21 @@ from scanprior.recipes.pretrain import Pretrain
 from scanprior.verbs import parse
 from tests.recipes.scans import AFFINES, write_scans
 
+
+@pytest.mark.parametrize("told", [["--json"], ["--import", "json"], ["--import=json", "--help"]])
+def test_help_is_shown_beside_flags_of_every_command(told: list[str], capsys):
+    cli.main(told)
+    assert "scanprior prepare" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [".mine", "", "no_such_package.mine"])
+def test_a_module_that_cannot_be_imported_is_a_sentence(name: str, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["prepare", "a", "b", f"--import={name}"])
+    assert ended.value.code == 2
+    assert f"--import {name} cannot be done" in capsys.readouterr().err
+
+
 STORE, OUT, RUN = Path("s"), Path("o"), Path("r")
 LINES = {
     "prepare scans s": Prepare(source=Path("scans"), store=STORE),

@@ -18,17 +18,18 @@ WAIT = 15.0
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, *, together: bool = False) -> Iterator[None]:
     """Keep other processes from writing ``folder`` until the block ends, or this process does.
 
     The folder is made, and what a killed process left half written there is removed. A process may
-    hold a folder several times. Of several processes that train together, the first one holds it.
+    hold a folder several times. Of processes that write it ``together``, the first one holds it.
 
     Raises:
         InputError: another process still writes it after :data:`WAIT` seconds, or a link in it
             leads out of it.
     """
-    if getattr(rank_zero_only, "rank", 0):
+    # a cluster numbers processes that have nothing to do with each other, too
+    if together and getattr(rank_zero_only, "rank", 0):
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +52,13 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         mine.release()
+
+
+def used(folder: Path) -> bool:
+    """Whether ``folder`` holds more than a lock and what a killed process left half written."""
+    if not folder.is_dir():
+        return False
+    return any(p.name != LOCK and not p.name.startswith(".tmp.") for p in folder.iterdir())
 
 
 def lock(folder: Path) -> FileLock:

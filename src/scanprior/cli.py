@@ -39,6 +39,8 @@ Add --help to any of them for its flags, --json for one JSON object on the last 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; bad input is one sentence and exit code 2."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    to_program = "--json" in words
+    words, modules = _modules([word for word in words if word != "--json"])
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return
@@ -50,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from scanprior.saved import as_json
     from scanprior.verbs import parse
 
-    to_program = "--json" in words
     try:
-        words = _imported([word for word in words if word != "--json"])
+        for module in modules:
+            _import(module)
         recipe, run = parse(words)
         result = run(recipe)
     except InputError as error:
@@ -84,20 +86,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(1)
 
 
-def _imported(words: list[str]) -> list[str]:
-    """``words`` without ``--import MODULE``, once every such module is imported: only the user, no
-    file, says what code runs."""
+def _modules(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """``words`` without each ``--import MODULE``, and the modules."""
+    rest, modules, left = [], [], iter(words)
+    for word in left:
+        flag, given, name = word.partition("=")
+        if flag == "--import":
+            modules.append(name if given else next(left, ""))
+        else:
+            rest.append(word)
+    return rest, modules
+
+
+def _import(name: str) -> None:
+    """Only the user, no file, says what code runs."""
     from scanprior.contracts import InputError
 
-    while "--import" in words:
-        at = words.index("--import")
-        name = words[at + 1] if at + 1 < len(words) else ""
-        try:
-            import_module(name)
-        except (ImportError, ValueError) as error:
-            raise InputError(
-                f"--import {name} cannot be done ({error}); name a module, and put its folder on "
-                "PYTHONPATH."
-            ) from error
-        words = [*words[:at], *words[at + 2 :]]
-    return words
+    try:
+        import_module(name)
+    except (ImportError, TypeError, ValueError) as error:
+        raise InputError(
+            f"--import {name} cannot be done ({error}); name a module, and put its folder on "
+            "PYTHONPATH."
+        ) from error

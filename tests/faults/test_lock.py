@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from scanprior import alone
 from scanprior.contracts import InputError
@@ -72,6 +73,20 @@ def test_the_lock_dies_with_its_holder_even_where_a_worker_lives_on(tmp_path: Pa
     first.communicate()
 
 
+def test_tasks_of_a_cluster_that_do_not_train_together_are_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone, "WAIT", 0.1)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)  # as SLURM_PROCID=1 has it
+    first = held(tmp_path, 60)
+    with pytest.raises(InputError, match="by another process"), alone.alone(tmp_path):
+        pass
+    with alone.alone(tmp_path, together=True):
+        pass
+    first.kill()
+    first.communicate()
+
+
 def test_one_process_may_hold_it_twice(tmp_path: Path) -> None:
     with alone.alone(tmp_path / "new"), alone.alone(tmp_path / "new"):
         assert [path.name for path in (tmp_path / "new").iterdir()] == [".lock"]
@@ -99,6 +114,12 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
     (tmp_path / ".tmp.123.index.json").write_text("half")
     with alone.alone(tmp_path):
         assert not (tmp_path / ".tmp.123.index.json").exists()
+
+
+def test_a_store_that_was_killed_at_its_first_file_goes_on(work: Path, capsys) -> None:
+    (work / "new").mkdir()
+    (work / "new" / ".tmp.123.recipe.json").write_text("{")
+    assert told(words("prepare", work, work / "new"), capsys)[0] == 0
 
 
 @pytest.mark.parametrize("place", ["metrics.jsonl", "checkpoints", "a/b/c.csv"])

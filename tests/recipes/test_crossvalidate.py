@@ -144,3 +144,12 @@ def test_grades_are_found_out_of_fold(tmp_path: Path) -> None:
     )
     assert said["kappa"] > 0.8
     assert said["intervals"]["kappa"][0] > 0.6
+
+
+def test_a_fold_that_leads_elsewhere_is_refused(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cv").mkdir()
+    (tmp_path / "cv" / "fold_0").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="fold_0 leads out of"):
+        crossvalidate(recipe(store, tmp_path / "cv"))
+    assert not list((tmp_path / "elsewhere").iterdir())

@@ -86,7 +86,9 @@ def test_weights_that_are_a_pickle(place: str, make, work: Path, trace: Path, ca
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("make", [hostile.pickled, hostile.saved_by_torch])
+@pytest.mark.parametrize(
+    "make", [hostile.pickled, hostile.saved_by_torch, hostile.saved_by_torch_anew]
+)
 @pytest.mark.parametrize("step", [1, 6])
 def test_a_checkpoint_that_is_a_pickle(step: int, make, work: Path, trace: Path, capsys) -> None:
     """In the middle of a run, and as the last one of a run that seems to have ended."""

@@ -136,5 +136,8 @@ def test_label_names_are_the_source_s(
     source.mkdir()
     (source / "dataset.json").write_text(json.dumps({"labels": told}))
     assert about.label_names(Store(store)) == names
+    (store / "index.json").write_text(json.dumps(index | {"autolabel": {}}))
+    assert about.label_names(Store(store)) == {}, "its classes are tissues"
+    (store / "index.json").write_text(json.dumps(index))
     (source / "dataset.json").write_text("{")
     assert about.label_names(Store(store)) == {}

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 
+from scanprior import alone
 from scanprior.contracts import InputError
 from scanprior.data.store import Store
 from scanprior.downstream.classification import Classification
@@ -271,14 +273,15 @@ def test_folds_are_put_together(tiny_study: Make) -> None:
 
 
 @pytest.mark.slow
-def test_one_study_has_one_test_set_and_one_writer(finished: Study) -> None:
+def test_one_study_has_one_test_set_and_one_writer(
+    finished: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(InputError, match="choose another --out"):
         run_study(dataclasses.replace(finished, split_seed=1))
-    from filelock import FileLock
-
+    monkeypatch.setattr(alone, "WAIT", 0.1)
     with (
         FileLock(finished.out / ".lock"),
-        pytest.raises(InputError, match="written by another study"),
+        pytest.raises(InputError, match="written by another process"),
     ):
         run_study(finished)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scanprior.alone import LOCK
+from scanprior.alone import used
 from scanprior.contracts import InputError
 from scanprior.data.pairs import parts
 from scanprior.data.sources import Case
@@ -41,7 +41,7 @@ def check(recipe: Prepare) -> None:
                 f"{recipe.store} was made with other settings: {', '.join(differ)}; "
                 "give another folder or delete this one."
             )
-    elif recipe.store.is_dir() and any(path.name != LOCK for path in recipe.store.iterdir()):
+    elif used(recipe.store):
         raise InputError(f"{recipe.store} holds other files; give a new or an empty folder.")
 
 
@@ -49,12 +49,12 @@ def claim(recipe: Prepare) -> None:
     """Begin the store, or make sure that it was begun with these settings."""
     check(recipe)
     path = recipe.store / "recipe.json"
+    if not path.is_file():  # first: a store that was killed without it would be no store
+        write_json(path, recipe.to_json())
     for name in ("volumes", "records"):
         (recipe.store / name).mkdir(parents=True, exist_ok=True)
         for left in (recipe.store / name).glob(".tmp.*"):  # of a run that was killed
             left.unlink(missing_ok=True)
-    if not path.is_file():
-        write_json(path, recipe.to_json())
 
 
 def _state(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> list[Any]:

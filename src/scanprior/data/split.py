@@ -175,7 +175,7 @@ def unheld(store: Store, split: Path | None) -> list[Volume]:
     if not left:
         raise InputError(
             f"{store.folder} holds nothing but what is tested on, and other scans of the same "
-            "patients; give another split."
+            "patients; give another split, or --no-hold-out."
         )
     return left
 

@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import TorchCheckpointIO
+from torch._weights_only_unpickler import (
+    UnpicklingError,  # pyright: ignore[reportPrivateImportUsage]  # torch.load's refusal: no other name
+)
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from scanprior.console import say
@@ -109,8 +112,8 @@ def find(out: Path) -> Path | None:
 def _check_plain(path: Path) -> None:
     try:
         strange = ", ".join(get_unsafe_globals_in_checkpoint(path))
-    except (RuntimeError, ValueError) as error:
-        strange = str(error)
+    except (RuntimeError, ValueError, EOFError, AssertionError, UnpicklingError) as error:
+        strange = str(error) or "it ends too early"
     if strange:
         raise InputError(
             f"{path} is no checkpoint of scanprior's ({strange}); delete it, or give another "

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scanprior.alone import LOCK, alone
+from scanprior.alone import alone, used
 from scanprior.console import counted
 from scanprior.contracts import InputError
 from scanprior.data.intensity import foreground
@@ -112,8 +112,7 @@ def _check(recipe: Autolabel, store: Store) -> None:
         raise InputError(
             f"channel {recipe.channel} is not in {recipe.store}; use 0 to {store.channels - 1}."
         )
-    used = recipe.out.is_dir() and any(path.name != LOCK for path in recipe.out.iterdir())
-    if used and not (recipe.out / "recipe.json").is_file():
+    if used(recipe.out) and not (recipe.out / "recipe.json").is_file():
         raise InputError(f"{recipe.out} holds other files; give a new or an empty folder.")
 
 

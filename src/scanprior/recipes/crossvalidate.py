@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from scanprior.alone import alone
 from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
@@ -51,7 +52,7 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
 
     Raises:
         InputError: before any work, where store, start, crop and encoder do not go together, or
-            the folder holds folds of other images or settings.
+            the folder holds folds of other images or settings, or is being written.
     """
     run, out = recipe.run, recipe.run.out
     if not isinstance(run.task, Classification):
@@ -66,21 +67,22 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
     due = [i for i, fold in enumerate(folds) if not (fold / "predictions.csv").is_file()]
     for i in due:
         plan(recipes[i], splits[i])  # what cannot be is said before the first fold is trained
-    begin(out, recipe)
-    for fold, split in zip(folds, splits, strict=True):
-        _keep(split, fold.with_suffix(".json"))
-    for i in due:
-        say(f"Fold {i + 1} of {recipe.folds}")
-        planned = plan(recipes[i])
-        carry_out(planned)
-        learner, _ = load_finetuned(folds[i])
-        held = Store(run.store).of(splits[i].test)
-        write_table(table_of(learner, held, planned.crop), folds[i] / "predictions.csv")
-    tables = [read_table(fold / "predictions.csv").assign(fold=i) for i, fold in enumerate(folds)]
-    table = pd.concat(tables).sort_values("case")
-    write_table(table, out / "predictions.csv")
-    result, found = summary(table, run.seed)
-    write_scores(found, out / "metrics.csv")
+    with alone(out, together=run.training.devices * run.training.nodes > 1):
+        begin(out, recipe)
+        for fold, split in zip(folds, splits, strict=True):
+            _keep(split, fold.with_suffix(".json"))
+        for i in due:
+            say(f"Fold {i + 1} of {recipe.folds}")
+            planned = plan(recipes[i])
+            carry_out(planned)
+            learner, _ = load_finetuned(folds[i])
+            held = Store(run.store).of(splits[i].test)
+            write_table(table_of(learner, held, planned.crop), folds[i] / "predictions.csv")
+        tables = [read_table(f / "predictions.csv").assign(fold=i) for i, f in enumerate(folds)]
+        table = pd.concat(tables).sort_values("case")
+        write_table(table, out / "predictions.csv")
+        result, found = summary(table, run.seed)
+        write_scores(found, out / "metrics.csv")
     print_scores(found, len(table))
     kappas = [scores(graded(part))["kappa"] for part in tables]
     return result | {"folds": kappas, "out": str(out)}

@@ -135,7 +135,8 @@ def carry_out(planned: Plan) -> dict[str, Any]:
 
     Raises :class:`InputError` where another process writes the run's folder.
     """
-    with alone(planned.recipe.out):
+    t = planned.recipe.training
+    with alone(planned.recipe.out, together=t.devices * t.nodes > 1):
         return _train(planned)
 
 

@@ -79,10 +79,10 @@ def pretrain(recipe: Pretrain) -> dict[str, Any]:
     learner = Learner(recipe.task, encoder)
     rehearse(learner, torch.zeros(2, store.channels, *crop))
 
-    with alone(recipe.out):
+    t = recipe.training
+    with alone(recipe.out, together=t.devices * t.nodes > 1):
         begin(recipe.out, recipe)
         write_json(recipe.out / "cases.json", {"train": [volume.id for volume in volumes]})
-        t = recipe.training
         dataset = Crops(volumes, crop, seed=recipe.seed, length=t.steps * t.batch_size)
         last = fit(learner, dataset, t, out=recipe.out, seed=recipe.seed)
         about = describe(recipe.encoder, recipe.widths, learner, store) | {

@@ -58,7 +58,10 @@ def label_names(store: Store) -> dict[str, str]:
 
     The Decathlon writes ``{"1": "liver"}``, nnU-Net ``{"liver": 1}``.
     """
-    path = Path(store.header["recipe"].get("source", "")) / "dataset.json"
+    source = store.header["recipe"].get("source")
+    if not source or "autolabel" in store.header:  # whose classes are tissues
+        return {}
+    path = Path(source) / "dataset.json"
     if not path.is_file():
         return {}
     try:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from scanprior.alone import closed
+from scanprior.alone import alone
 from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
@@ -38,13 +37,8 @@ def run_study(study: Study) -> dict[str, Any]:
     planned = plan(study)
     if study.dry_run:
         return estimate(study, planned)
-    study.out.mkdir(parents=True, exist_ok=True)
-    closed(study.out)
-    try:
-        with FileLock(study.out / ".lock", timeout=0):
-            return _run(study, planned)
-    except Timeout as error:
-        raise InputError(f"{study.out} is being written by another study; let it end.") from error
+    with alone(study.out):
+        return _run(study, planned)
 
 
 def _run(study: Study, planned: Plan) -> dict[str, Any]:
@@ -65,7 +59,7 @@ def _run(study: Study, planned: Plan) -> dict[str, Any]:
             _Drive(planned, todo, executor, results).run(asked)
         finally:
             executor.stop()
-            about.write(study, planned)  # what began says its version and device
+    about.write(study, planned)  # what has run says its version and device
     states = {job.name: status(job) for job in planned.cells}
     failures = {n: s.reason for n, s in states.items() if s is not None and s.state == "failed"}
     return {

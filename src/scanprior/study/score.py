@@ -15,6 +15,7 @@ from scanprior.predict import image_probabilities, probabilities
 from scanprior.recipes.finetune import Finetune, load_finetuned
 from scanprior.recipes.grades import row
 from scanprior.study.jobs import Test
+from scanprior.whole import replacing
 
 COLUMNS = ["case", "class", "metric", "value"]
 
@@ -62,7 +63,5 @@ def _graded(learner: Learner, volume: Volume, likely: torch.Tensor) -> list[dict
 
 
 def _keep(folder: Path, case: str, prediction: np.ndarray) -> None:
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{case}.b2nd"
-    path.unlink(missing_ok=True)
-    write_array(path, prediction)
+    with replacing(folder / f"{case}.b2nd") as temporary:
+        write_array(temporary, prediction)
