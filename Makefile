@@ -2,16 +2,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DATA ?=
-.PHONY: setup demo test unit check bench docs clean
+.PHONY: setup demo test unit check bench docs lock clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e ".[dev]"
+ifdef CI
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+else
+	$(PIP) install -c constraints.txt hatchling editables torch==2.13.0
+	$(PIP) install --no-build-isolation -c constraints.txt -e ".[dev]"
+endif
 	touch $@
 
 demo: setup
@@ -34,6 +40,14 @@ bench: setup
 
 docs: setup
 	$(BIN)/pytest tests/test_docs.py
+
+# The same packages by hash, for the continuous integration (it sets CI): all of every release's
+# files. The lock names no build of torch: which it is depends on the index.
+lock: setup
+	$(PIP) install -c constraints.txt pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+		--no-emit-options --all-build-deps --extra dev -c constraints.txt -o $(VENV)/lock pyproject.toml
+	sed 's/+cpu / /' $(VENV)/lock > requirements.lock
 
 clean:
 	rm -rf $(VENV) demo dist build
