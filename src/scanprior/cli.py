@@ -20,7 +20,8 @@ scanprior: pretrain on scans nobody has labelled, fine-tune on few that are, mea
                                                        [--labels N]
   scanprior crossvalidate classification --store STORE --out DIR [--folds 5]
                                                        every image graded by a fold without it
-  scanprior predict RUN SOURCE --out DIR               label maps on the scans' own grids, or grades
+  scanprior predict RUN SOURCE --out DIR [--dicom-seg]
+                                                       label maps on the scans' own grids, or grades
   scanprior autolabel STORE OUT                        tissue classes for a supervised start
   scanprior probe scratch|RUN --store STORE --out FILE grades read off frozen embeddings
   scanprior transfer RUN [--channels-to N]             what a start gives, tensor by tensor

@@ -1,33 +1,26 @@
-"""Prediction: a fine-tuned model's label maps on the grids of the scans, or its grades in a CSV."""
+"""Prediction: a fine-tuned model's label maps on the grids of the scans, or its grades in a CSV.
+
+With ``dicom_seg`` a label map is a DICOM Segmentation too. By the standard that carries the name,
+number, birth date and study of the patient it was made for: it is the one thing that scanprior
+writes with them, only where it is asked to, and only to ``out``.
+"""
 
 import dataclasses
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-import torch
-from torch import Tensor
-
 from scanprior.console import counted
-from scanprior.contracts import InputError, Learner, Task
-from scanprior.data import geometry, sources
-from scanprior.data.files import write_label
+from scanprior.contracts import InputError, Learner
+from scanprior.data import sources
 from scanprior.data.image import Image
 from scanprior.data.prepare import Prepare, Prepared, apply_steps
 from scanprior.data.sources import Case, SourceOptions
-from scanprior.data.sources.case import file_hash
+from scanprior.data.sources.dicom_seg_write import check_installed
 from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
-from scanprior.predict import image_probabilities, probabilities
-from scanprior.recipes.finetune import load_finetuned, weights_of
-from scanprior.recipes.grades import row, write_table
-from scanprior.saved import read_json, write_json
-from scanprior.whole import replacing
-
-ENDINGS = (".nii.gz", ".png")
-"""Of the label map of a scan, and of a photograph."""
+from scanprior.recipes.answers import Answers, GradeTable, MapFiles, SegmentFiles, Windows
+from scanprior.recipes.finetuned import load_finetuned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +45,12 @@ class Predict(SourceOptions):
     """How much of a window its neighbour covers again."""
     mirror: tuple[int, ...] = ()
     """Axes (0 superior, 1 anterior, 2 right) to mirror and average over."""
+    dicom_seg: bool = False
+    """Of a DICOM source, write each label map as a DICOM Segmentation too. Unlike all else it
+    holds the patient's name, number and dates, for it must match the study."""
+    class_names: tuple[str, ...] = ()
+    """Of the segments 1, 2, ...; by default as the dataset.json that the model was trained on has
+    them, else class 1, class 2, ... ."""
 
 
 def predict(recipe: Predict) -> dict[str, Any]:
@@ -61,6 +60,10 @@ def predict(recipe: Predict) -> dict[str, Any]:
     """
     if not 0 <= recipe.overlap < 1:
         raise InputError(f"overlap {recipe.overlap} is impossible; use 0 or more and less than 1.")
+    if recipe.dicom_seg:
+        check_installed()
+    elif recipe.class_names:
+        raise InputError("class names are for segments; add --dicom-seg, or leave them out.")
     learner, about = load_finetuned(recipe.run)
     axes = len(about["spacing"])
     if not set(recipe.mirror) <= set(range(axes)):
@@ -68,30 +71,22 @@ def predict(recipe: Predict) -> dict[str, Any]:
             f"mirror {recipe.mirror} names an axis that is not there; use 0 to {axes - 1}."
         )
     steps = Prepare.from_json(about["prepared"])  # what it says of files is of the training's
-    spacing = tuple(about["resolved_spacing"]) if about["resolved_spacing"] else None
     cases = _chosen(sources.find(recipe.source, recipe.format, recipe), recipe)
-    answers = _answers(learner.task)(recipe, learner, tuple(about["crop"]))
+    if recipe.dicom_seg and any(case.shown is None for case in cases):
+        raise InputError(
+            f"{recipe.source} is not DICOM, so no DICOM-SEG can refer to it; leave out --dicom-seg."
+        )
+    answers = _answers(recipe, learner, tuple(about["crop"]))
     answers.claim()
     due = [case for case in cases if not answers.has(case)]
     rejected: dict[str, str] = {}
     for case in counted(due, "predicting"):
         try:
             image, _ = dataclasses.replace(case, label=None).read()
-            prepared = apply_steps(steps, image, None, spacing)
-            if len(prepared.image.shape) != axes:
-                raise InputError(
-                    f"it has {len(prepared.image.shape)} axes, the model was trained on {axes}; "
-                    "give images of as many."
-                )
-            if prepared.image.array.shape[0] != about["in_channels"]:
-                raise InputError(
-                    f"it has {prepared.image.array.shape[0]} channels, the model was trained on "
-                    f"{about['in_channels']}; give the same modalities."
-                )
+            prepared = _fitting(case, image, steps, about)
+            answers.add(case, image, prepared)
         except InputError as error:
             rejected[case.id] = str(error)
-            continue
-        answers.add(case, image, prepared)
     if len(rejected) == len(cases):
         raise InputError(f"no case could be predicted; the first: {next(iter(rejected.values()))}")
     answers.close()
@@ -103,91 +98,43 @@ def predict(recipe: Predict) -> dict[str, Any]:
     }
 
 
-class Answers(ABC):
-    """What is made of the cases, and where it is kept."""
-
-    def __init__(self, recipe: Predict, learner: Learner, crop: tuple[int, ...]):
-        self.recipe, self.learner, self.crop = recipe, learner, crop
-        self.windows: dict[str, Any] = {"overlap": recipe.overlap, "mirror": recipe.mirror}
-
-    def claim(self) -> None:
-        """Make ``out``, or raise :class:`InputError` where it is another model's."""
-        self.recipe.out.mkdir(parents=True, exist_ok=True)
-
-    @abstractmethod
-    def has(self, case: Case) -> bool:
-        """Whether the case was predicted before."""
-
-    @abstractmethod
-    def add(self, case: Case, image: Image, prepared: Prepared) -> None:
-        """Predict a case, as it was read and as it was prepared."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """After the last case."""
-
-
-class MapFiles(Answers):
-    """A file a case, on the case's own grid; model.json says whose they are."""
-
-    def claim(self) -> None:
-        super().claim()
-        path = self.recipe.out / "model.json"
-        weights = weights_of(self.recipe.run)
-        mine = {"sha256": file_hash(weights), "overlap": self.recipe.overlap}
-        mine |= {"mirror": sorted(self.recipe.mirror)}
-        if not path.is_file():
-            write_json(path, mine)
-        elif read_json(path) != mine:
-            raise InputError(
-                f"{self.recipe.out} holds label maps of another model, --overlap or --mirror; "
-                "choose another --out, or delete that folder."
-            )
-
-    def has(self, case: Case) -> bool:
-        return any((self.recipe.out / f"{case.id}{ending}").exists() for ending in ENDINGS)
-
-    def add(self, case: Case, image: Image, prepared: Prepared) -> None:
-        found = probabilities(self.learner, _pixels(prepared), self.crop, **self.windows)
-        label = geometry.to_source(found.numpy(), prepared.geometry)
-        ending = ENDINGS[image.affine is None]
-        with replacing(self.recipe.out / f"{case.id}{ending}") as path:
-            write_label(path, label, image.affine)
-
-    def close(self) -> None:
-        """Every file is there already."""
-
-
-class GradeTable(Answers):
-    """One predictions.csv, written anew: rows of two models are never in one table."""
-
-    def __init__(self, recipe: Predict, learner: Learner, crop: tuple[int, ...]):
-        super().__init__(recipe, learner, crop)
-        self.rows: list[dict[str, Any]] = []
-
-    def has(self, case: Case) -> bool:
-        return False
-
-    def add(self, case: Case, image: Image, prepared: Prepared) -> None:
-        likely = image_probabilities(self.learner, _pixels(prepared), self.crop, **self.windows)
-        self.rows.append(row(self.learner, case.id, likely, case.grade))
-
-    def close(self) -> None:
-        write_table(pd.DataFrame(self.rows), self.recipe.out / "predictions.csv")
-
-
-def _answers(task: Task) -> type[Answers]:
-    if isinstance(task, Segmentation):
-        return MapFiles
-    if isinstance(task, Classification):
-        return GradeTable
+def _answers(recipe: Predict, learner: Learner, crop: tuple[int, ...]) -> Answers:
+    windows = Windows(overlap=recipe.overlap, mirror=recipe.mirror)
+    given = (recipe.run, recipe.out, learner, crop, windows)
+    if isinstance(learner.task, Segmentation) and recipe.dicom_seg:
+        return SegmentFiles(*given, class_names=recipe.class_names)
+    if isinstance(learner.task, Segmentation):
+        return MapFiles(*given)
+    if isinstance(learner.task, Classification) and recipe.dicom_seg:
+        raise InputError(f"{recipe.run} grades and draws nothing; leave out --dicom-seg.")
+    if isinstance(learner.task, Classification):
+        return GradeTable(*given)
     raise InputError(
-        f"{type(task).__name__} has no predictions to write; use segmentation or classification."
+        f"{type(learner.task).__name__} has no predictions to write; use segmentation or "
+        "classification."
     )
 
 
-def _pixels(prepared: Prepared) -> Tensor:
-    return torch.from_numpy(prepared.image.array)
+def _fitting(case: Case, image: Image, steps: Prepare, about: dict[str, Any]) -> Prepared:
+    """The image as the model's own were prepared; :class:`InputError` where it is of another
+    kind."""
+    axes, channels = len(about["spacing"]), about["in_channels"]
+    spacing = tuple(about["resolved_spacing"]) if about["resolved_spacing"] else None
+    try:
+        prepared = apply_steps(steps, image, None, spacing)
+    except InputError as error:
+        raise InputError(f"{case.called}: {error}") from error
+    if len(prepared.image.shape) != axes:
+        raise InputError(
+            f"{case.called} has {len(prepared.image.shape)} axes, the model was trained on {axes}; "
+            "give images of as many."
+        )
+    if prepared.image.array.shape[0] != channels:
+        raise InputError(
+            f"{case.called} has {prepared.image.array.shape[0]} channels, the model was trained on "
+            f"{channels}; give the same modalities."
+        )
+    return prepared
 
 
 def _chosen(cases: list[Case], recipe: Predict) -> list[Case]:

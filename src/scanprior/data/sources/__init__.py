@@ -5,18 +5,20 @@ A module a format: ``NAME``, ``recognise(source)``, ``cases(source, options)``.
 
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.files import files_in
-from scanprior.data.sources import brats, decathlon, dicom, folder, medmnist, photographs
+from scanprior.data.hdf5 import HDF5
+from scanprior.data.sources import brats, decathlon, dicom, folder, hdf5, medmnist, photographs
 from scanprior.data.sources.case import Case, SourceOptions
 from scanprior.data.sources.dicom_kind import ENDINGS
 
 __all__ = ["Case", "SourceOptions", "find", "names"]
 
 # In the order in which they are asked; the first that recognises the source reads it.
-_FORMATS = (medmnist, decathlon, brats, folder, dicom, photographs)
+_FORMATS = (medmnist, decathlon, brats, folder, dicom, photographs, hdf5)
 
 
 def names() -> list[str]:
@@ -44,12 +46,20 @@ def find(source: Path, format: str | None, options: SourceOptions) -> list[Case]
         raise InputError(
             f"{source} is of no known format; give one of {', '.join(names())} with --format."
         )
-    left_out = files_in(source, ENDINGS) if source.is_dir() and module in (brats, folder) else []
-    if left_out and format is None:
-        say(f"{source}: left out {len(left_out)} DICOM files; --format dicom reads them.")
+    if source.is_dir() and format is None:
+        _tell_of_others(source, module)
     if not found:
         raise InputError(f"{source} holds no image that the format {format or module.NAME} knows.")
     name, count = Counter(case.id.casefold() for case in found).most_common(1)[0]
     if count > 1:
         raise InputError(f"{source} has {count} cases called {name!r}; give each its own name.")
     return found
+
+
+def _tell_of_others(source: Path, module: ModuleType) -> None:
+    """Say which files a folder holds of other formats than the one that reads it."""
+    dicoms = files_in(source, ENDINGS) if module in (brats, folder) else []
+    others = files_in(source, HDF5) if module in (brats, folder, dicom, photographs) else []
+    for word, left_out, name in (("DICOM", dicoms, dicom.NAME), ("HDF5", others, hdf5.NAME)):
+        if left_out:
+            say(f"{source}: left out {len(left_out)} {word} files; --format {name} reads them.")

@@ -29,6 +29,10 @@ class SourceOptions:
     """brats2018 or brats2015: the usual modalities and label of those challenges."""
     label: str | None = None
     """Part of the label map's file name, for a folder a case; seg or OT when not given."""
+    image_key: str | None = None
+    """The image's array in an HDF5 file (volume/raw); found by its name when not given."""
+    label_key: str | None = None
+    """The same for the label map's array."""
     grades: Path | None = None
     """The CSV with a grade for each photograph; the folder's only CSV when not given."""
     image_column: str | None = None

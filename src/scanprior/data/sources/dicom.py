@@ -1,8 +1,8 @@
 """DICOM: a folder tree of series, in any order and under any names, or one file.
 
 A case a series and orientation; its id and its ``patient`` are hashes. A DICOM-SEG file in the
-same tree is the label map of the series that it names. Volumes that share their
-slices' positions (time points, echoes) are cases of their own, ``ID_t000`` and so on, or the
+same tree is the label map of the series, and of the volume in it, that it names. Volumes that share
+their slices' positions (time points, echoes) are cases of their own, ``ID_t000`` and so on, or the
 channels of one with ``--fourth-axis channels``. Photographs and projections are a case an image.
 """
 
@@ -66,21 +66,42 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
         kept |= uids
         for frame in header.frames:
             series.setdefault(frame.series, []).append(frame)
-    drawn = {name: path for path, header in headers.items() for name in header.drawn_on}
+    drawn: dict[str, list[Path]] = {}
+    for path, header in headers.items():
+        for name in header.drawn_on:
+            drawn.setdefault(name, []).append(path)
     found = [_broken(path, names[path], why, options) for path, why in broken.items()]
     for name, frames in series.items():
         groups = by_orientation(frames)
         here: list[Case] = []
         for number, group in enumerate(groups):
             here += _of_group(group, number if len(groups) > 1 else None, names, options)
-        if name in drawn and len(here) == 1:  # of several volumes it could be any one's
-            here = [_labelled(here[0], drawn[name], names[drawn[name]])]
-            left_out[SEGMENTATION] -= 1
+        for path in reversed(drawn.get(name, [])):
+            at = _drawn_on(here, headers[path].drawn_images)
+            if at is not None and here[at].label is None:
+                here[at] = _labelled(here[at], path, names[path])
+                left_out[SEGMENTATION] -= 1
         found += here
     listed = [f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0]
     if listed:
         say(f"{source}: left out {', '.join(listed)}.")
     return found
+
+
+def frames_of(case: Case) -> tuple[Frame, ...]:
+    """The slices of a series' case; none for a photograph, or a case of another format."""
+    if isinstance(case.load, partial) and case.load.func is read_series:
+        return case.load.keywords["frames"]
+    return ()
+
+
+def _drawn_on(here: Sequence[Case], images: frozenset[str]) -> int | None:
+    """Which of a series' volumes a segmentation belongs to: the only one, or the only one that it
+    names images of; else it could be any one's."""
+    if len(here) == 1:
+        return 0
+    meant = [i for i, case in enumerate(here) if images & {f.uid for f in frames_of(case)}]
+    return meant[0] if len(meant) == 1 else None
 
 
 def _labelled(case: Case, path: Path, name: str) -> Case:

@@ -3,11 +3,8 @@
 DICOM PS3.3: C.7.6.2 (image plane), C.7.6.16 (functional groups of multi-frame files).
 """
 
-import logging
 import math
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from struct import error as StructError
@@ -16,11 +13,11 @@ from zlib import error as ZlibError
 
 import numpy as np
 import pydicom
-from pydicom.config import disable_value_validation
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from scanprior.data.sources.dicom_kind import SEGMENTATION, image_type, kind_of_no_scan
-from scanprior.data.sources.dicom_names import HeaderError, hashed, naming_words
+from scanprior.data.sources.dicom_mosaic import tiled
+from scanprior.data.sources.dicom_names import HeaderError, hashed, naming_words, quiet
 
 BROKEN = (
     # pydicom reads lazily, so a broken file may raise any of these wherever a value is used
@@ -82,19 +79,8 @@ class Header:
     """What must not be repeated: names, numbers, dates."""
     drawn_on: tuple[str, ...]
     """Of a segmentation, the hashes of the series that it belongs to."""
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """pydicom without its warnings, on either way, which repeat a header's values."""
-    log = logging.getLogger("pydicom")
-    before, log.disabled = log.disabled, True
-    try:
-        with warnings.catch_warnings(), disable_value_validation():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.disabled = before
+    drawn_images: frozenset[str] = frozenset()
+    """Of a segmentation, the hashes of the images in those series, where it names them."""
 
 
 def read_header(path: Path) -> Header:
@@ -110,13 +96,17 @@ def read_header(path: Path) -> Header:
         words = naming_words(data)
         skipped = kind_of_no_scan(data, kind)
         patient = patient_of(data, path)
+        referred = data.get("ReferencedSeriesSequence") if skipped == SEGMENTATION else None
         drawn_on = [
-            series_of(data, path, patient, item.get("SeriesInstanceUID"))
-            for item in data.get("ReferencedSeriesSequence") or []
-            if skipped == SEGMENTATION
+            series_of(data, path, patient, item.get("SeriesInstanceUID")) for item in referred or []
         ]
+        drawn_images = frozenset(
+            _image(image.get("ReferencedSOPInstanceUID"))
+            for item in referred or []
+            for image in item.get("ReferencedInstanceSequence") or []
+        )
         frames = () if skipped else tuple(_frames(data, path))
-        return Header(frames, skipped, words, tuple(drawn_on))
+        return Header(frames, skipped, words, tuple(drawn_on), drawn_images)
 
 
 def _frames(data: pydicom.Dataset, path: Path) -> Iterator[Frame]:
@@ -152,6 +142,11 @@ def _frame(
     orientation = _floats(said("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
     if number is not None and (position is None or orientation is None):
         raise HeaderError("several frames without a position for each")
+    kind = said("MRImageFrameTypeSequence", "FrameType") if number is not None else None
+    types = [str(word).upper() for word in kind] if kind else image_type(data)
+    mosaic = "MOSAIC" in types or tiled(data)
+    if mosaic and (position is None or orientation is None):
+        raise HeaderError("a mosaic without a position")
     spacing = _floats(said("PixelMeasuresSequence", "PixelSpacing"), 2)
     if position is None or orientation is None:
         position, orientation = None, None
@@ -165,16 +160,16 @@ def _frame(
     scale = None
     if number is not None and slope is not None:
         intercept = said("PixelValueTransformationSequence", "RescaleIntercept")
-        scale = (float(slope), float(intercept or 0))
-    kind = said("MRImageFrameTypeSequence", "FrameType") if number is not None else None
-    types = [str(word).upper() for word in kind] if kind else image_type(data)
+        if intercept is None:
+            raise HeaderError("one of slope and intercept without the other")
+        scale = (float(slope), float(intercept))
     instance = int(data.get("InstanceNumber") or 0)
     return Frame(
         path=path,
         number=number,
         series=series_of(data, path, patient, data.get("SeriesInstanceUID")),
         patient=patient,
-        uid=hashed("image", data.get("SOPInstanceUID") or path.as_posix(), length=16),
+        uid=_image(data.get("SOPInstanceUID") or path.as_posix()),
         modality=_letters(str(data.get("Modality") or "OT")),
         shape=(int(data.Rows), int(data.Columns), int(data.get("SamplesPerPixel") or 1)),
         position=position,
@@ -198,7 +193,7 @@ def _frame(
             number or 0,
         ),
         scale=scale,
-        mosaic="MOSAIC" in types,
+        mosaic=mosaic,
     )
 
 
@@ -216,6 +211,10 @@ def series_of(data: pydicom.Dataset, path: Path, patient: str, uid: Any) -> str:
     """Hash of a series of the patient and of the file's study; of the folder without an ``uid``."""
     study = data.get("StudyInstanceUID", "")
     return hashed("series", patient, study, uid or path.parent.as_posix())
+
+
+def _image(uid: Any) -> str:
+    return hashed("image", uid, length=16)
 
 
 def _gram(orientation: tuple[float, ...]) -> np.ndarray:

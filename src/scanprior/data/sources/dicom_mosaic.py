@@ -16,6 +16,14 @@ from scanprior.data.sources.dicom_names import HeaderError
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+def tiled(data: pydicom.Dataset) -> bool:
+    """Whether the private element says so: the words in the header may be gone."""
+    try:
+        return bool(_csa(bytes(data[0x0029, 0x1010].value)).get("NumberOfImagesInMosaic"))
+    except (LookupError, TypeError, HeaderError, struct.error):
+        return False
+
+
 def mosaic_grid(data: pydicom.Dataset) -> tuple[tuple[int, int, int], np.ndarray]:
     """The volume's shape ``(z, y, x)`` and its affine, voxel (x, y, z) to mm in RAS.
 

@@ -6,11 +6,16 @@ secret, always the same one, where stores leave the house.
 """
 
 import hashlib
+import logging
 import os
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
+from pydicom.config import disable_value_validation
 
 _NAMING = (
     "PatientName",
@@ -36,6 +41,23 @@ _NAMING = (
 
 class HeaderError(ValueError):
     """A file contradicts itself; the words are ours, so that they may be repeated."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """pydicom and highdicom without their warnings, on either way, which repeat a header's
+    values."""
+    logs = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 def reason(error: BaseException) -> str:

@@ -13,8 +13,9 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from scanprior.data.sources.dicom_header import Frame, quiet
+from scanprior.data.sources.dicom_header import Frame
 from scanprior.data.sources.dicom_mosaic import mosaic_grid, tiles
+from scanprior.data.sources.dicom_names import HeaderError, quiet
 
 
 def read_frames(path: Path, frames: Sequence[Frame]) -> Iterator[np.ndarray]:
@@ -25,6 +26,7 @@ def read_frames(path: Path, frames: Sequence[Frame]) -> Iterator[np.ndarray]:
     """
     with quiet():
         data = _dataset(path)
+        _check_length(data)
         numbers = [frame.number or 0 for frame in frames]
         for frame, stored in zip(frames, iter_pixels(data, indices=numbers), strict=True):
             yield _values(stored, data, frame)
@@ -51,6 +53,17 @@ def _dataset(path: Path) -> pydicom.FileDataset:
     return data
 
 
+def _check_length(data: pydicom.FileDataset) -> None:
+    """Raise ``HeaderError`` for uncompressed pixels that reach a row or more beyond the size that
+    the header gives the image (fewer are refused by pydicom; less than a row is padding)."""
+    if data.file_meta.TransferSyntaxUID.is_encapsulated or "PixelData" not in data:
+        return
+    row = int(data.Columns) * int(data.get("SamplesPerPixel") or 1) * int(data.BitsAllocated) / 8
+    rows = int(data.Rows) * int(data.get("NumberOfFrames") or 1)
+    if len(data.PixelData) >= (rows + 1) * row:
+        raise HeaderError("more pixels than its size has room for")
+
+
 def _values(stored: np.ndarray, data: pydicom.Dataset, frame: Frame) -> np.ndarray:
     meaning = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
     if meaning == "PALETTE COLOR":
@@ -64,6 +77,8 @@ def _values(stored: np.ndarray, data: pydicom.Dataset, frame: Frame) -> np.ndarr
         stored = top - stored.astype(np.int64)
     if frame.scale is not None:
         values = stored * frame.scale[0] + frame.scale[1]
+    elif ("RescaleSlope" in data) != ("RescaleIntercept" in data):
+        raise HeaderError("one of slope and intercept without the other")
     else:
         values = apply_modality_lut(stored, data)
     return values.astype(np.float32)[None]

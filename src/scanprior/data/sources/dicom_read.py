@@ -33,20 +33,22 @@ def read_series(case: Case, frames: tuple[Frame, ...]) -> tuple[Image, Image | N
     """
     if frames[0].mosaic:
         image = _mosaics(case, frames)
+        heights = np.arange(image.shape[0], dtype=float)
     else:
         stack = stacked(frames, case.called, uneven=case.straighten)
         arrays = _decoded(case, frames)
         array = np.concatenate(
             [np.stack([arrays[frame] for frame in volume], axis=1) for volume in stack.volumes]
         )
-        array = evenly(array, stack.heights)
+        heights = stack.heights
+        array = evenly(array, heights)
         image = Image(array, stack.affine, spacing_of(stack.affine))
     _finite(case, image)
     if case.label is None:
         return image, None
     name = case.label_shown or str(case.label)
     try:
-        return image, segments(case.label, name, image)
+        return image, segments(case.label, name, image, heights)
     except BROKEN as error:
         raise InputError(
             f"{name} holds segments that cannot be decoded ({reason(error)}); "

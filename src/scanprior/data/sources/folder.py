@@ -23,9 +23,34 @@ def recognise(source: Path) -> bool:
 
 def cases(source: Path, options: SourceOptions) -> list[Case]:
     """A case a file, named by its path. ``images/x`` takes its label map from ``labels/x``."""
-    if options.fourth_axis == "times":
-        return [time for case in _scans(source, options) for time in _times(case, options)]
-    return _scans(source, options)
+    found = _scans(source, options)
+    if options.fourth_axis != "times":
+        return found
+    return [time for case in found for time in times(case, volumes_in(case.images[0]))]
+
+
+def pairs(source: Path, endings: tuple[str, ...]) -> list[tuple[str, Path, Path | None]] | None:
+    """Name, image and label map of each scan in ``images`` and ``labels``, or ``imagesTr`` and
+    ``labelsTr``; None where there are no such folders.
+
+    Raises :class:`InputError` for a label map without an image.
+    """
+    for images, labels in _PAIRS:
+        if (source / images).is_dir() and (source / labels).is_dir():
+            return _paired(source / images, source / labels, endings)
+    return None
+
+
+def named(base: Path, path: Path) -> str:
+    """A scan's name: its path below ``base``, without the ending."""
+    return "_".join((*path.relative_to(base).parts[:-1], stem(path)))
+
+
+def times(case: Case, count: int) -> list[Case]:
+    """A case a time point, of one patient; the case itself where there is but one."""
+    if count == 1:
+        return [case]
+    return [replace(case, id=f"{case.id}_t{time:03d}", row=time) for time in range(count)]
 
 
 def _scans(source: Path, options: SourceOptions) -> list[Case]:
@@ -34,42 +59,20 @@ def _scans(source: Path, options: SourceOptions) -> list[Case]:
         # a single file of an nnU-Net folder is the case that its folder would make of it
         name = stem(source).removesuffix("_0000")
         return [case_of(name, (data if data.is_file() else source,), options)]
-    for images, labels in _PAIRS:
-        if (source / images).is_dir() and (source / labels).is_dir():
-            return _paired(source / images, source / labels, options)
-    return [case_of(_name(source, path), (path,), options) for path in files_in(source, VOLUME)]
+    paired = pairs(source, VOLUME)
+    if paired is None:
+        return [case_of(named(source, p), (p,), options) for p in files_in(source, VOLUME)]
+    return [case_of(name, (path,), options, label=label) for name, path, label in paired]
 
 
-def _paired(images: Path, labels: Path, options: SourceOptions) -> list[Case]:
-    known = {_name(labels, path): path for path in files_in(labels, VOLUME)}
-    found = {_name(images, path): path for path in files_in(images, VOLUME)}
+def _paired(
+    images: Path, labels: Path, endings: tuple[str, ...]
+) -> list[tuple[str, Path, Path | None]]:
+    known = {named(labels, path): path for path in files_in(labels, endings)}
+    found = {named(images, path): path for path in files_in(images, endings)}
     lost = sorted(known.keys() - found.keys())
     if lost:
         raise InputError(
             f"{known[lost[0]]} has no image of the same name in {images}; rename or remove it."
         )
-    return [case_of(name, (path,), options, label=known.get(name)) for name, path in found.items()]
-
-
-def _name(base: Path, path: Path) -> str:
-    return "_".join((*path.relative_to(base).parts[:-1], stem(path)))
-
-
-def _times(case: Case, options: SourceOptions) -> list[Case]:
-    count = volumes_in(case.images[0])
-    if count == 1:
-        return [case]
-    return [
-        replace(
-            case_of(
-                f"{case.id}_t{time:03d}",
-                case.images,
-                options,
-                label=case.label,
-                partition=case.partition,
-                row=time,
-            ),
-            patient=case.patient,
-        )
-        for time in range(count)
-    ]
+    return [(name, path, known.get(name)) for name, path in found.items()]

@@ -1,0 +1,283 @@
+"""A label map written as DICOM-SEG comes back as it was: through our reader and highdicom's."""
+
+import json
+import logging
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+
+from scanprior.contracts import InputError
+from scanprior.data import sources
+from scanprior.data.prepare import Prepare, run_prepare
+from scanprior.data.sources import Case, SourceOptions
+from scanprior.data.sources import dicom_seg_write as writer
+from scanprior.data.sources.dicom import frames_of
+from scanprior.data.store import Store
+from tests.data.dicom_files import LPS, SECRETS, orientation, pixels, position, uid, write_series
+from tests.data.test_dicom import NONE, affine_of, array_of, enhanced, header
+
+SHAPE = (9, 11, 13)  # 143 pixels: frames begin within bytes
+MODEL = "ab" * 32
+NAMES = ("liver", "Tümör\\2", "x" * 80)
+
+
+def boxes(shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    """Two boxes; the second class is nowhere, and so are the first and the last slice."""
+    label = np.zeros(shape, np.uint8)
+    label[2:5, 3:7, 4:9], label[4:8, 1:3, 2:5] = 1, 3  # slice 4 has both
+    return label
+
+
+def drawn(case: Case, label: np.ndarray, path: Path, names: tuple[str, ...] = NAMES) -> None:
+    image, _ = case.read()
+    assert image.shape == label.shape
+    made = writer.segmentation(frames_of(case), label, image, names, MODEL)
+    writer.write_segmentation(path, made)
+
+
+def only(source: Path, options: SourceOptions = NONE) -> Case:
+    (case,) = sources.find(source, None, options)
+    return case
+
+
+ORIENTATIONS = [
+    ((1, 0, 0), (0, 1, 0), 0),  # axial, feet first
+    ((-1, 0, 0), (0, -1, 0), 0),
+    ((-1, 0, 0), (0, 1, 0), 0),  # the normal points down: slices in the other order
+    ((0, 1, 0), (0, 0, -1), 0),  # sagittal
+    ((1, 0, 0), (0, 0, -1), 0),  # coronal
+    ((1, 0, 0), (0, 0, -1), 23.0),  # oblique
+]
+
+
+@pytest.mark.parametrize(("rows", "columns", "turn"), ORIENTATIONS)
+@pytest.mark.parametrize("frames", ["single", "multi"])
+def test_what_is_written_is_read_back(tmp_path, rows, columns, turn, frames):
+    affine, label = affine_of(rows, columns, turn=float(turn)), boxes()
+    if frames == "single":
+        write_series(tmp_path / "s", array_of(shape=SHAPE), affine, "s", FrameOfReferenceUID="1.2")
+    else:
+        enhanced(tmp_path / "s", array_of(shape=SHAPE), affine, FrameOfReferenceUID="1.2")
+    path = tmp_path / "seg"
+    drawn(only(tmp_path), label, path)
+    _, read = only(tmp_path).read()
+    assert read is not None
+    assert np.array_equal(read.array[0], label)
+    seg = highdicom.seg.segread(path)
+    assert seg.FrameOfReferenceUID == "1.2"
+    assert [d.segment_label for d in seg.SegmentSequence] == ["liver", "Tümör/2", "x" * 64]
+    volume = seg.get_volume(combine_segments=True)
+    for value in (1, 3):  # the mm where any of it is are those where it was drawn
+        theirs = mm(np.argwhere(volume.array == value), volume.affine)
+        ours = mm(np.argwhere(label == value)[:, ::-1], LPS @ affine)
+        assert np.allclose(theirs, ours, atol=1e-3)
+
+
+def mm(index: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """The places in mm of voxels ``(n, 3)``, sorted."""
+    places = index @ affine[:3, :3].T + affine[:3, 3]
+    return places[np.lexsort(np.round(places, 2).T)]
+
+
+def test_each_frame_names_the_image_that_it_lies_on(tmp_path):
+    affine = affine_of((0, 1, 0), (0, 0, -1))
+    paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine, "s")
+    drawn(only(tmp_path), boxes(), tmp_path / "seg")
+    images = {d.SOPInstanceUID: d for d in map(pydicom.dcmread, paths)}
+    seg = pydicom.dcmread(tmp_path / "seg")
+    one = next(iter(images.values()))
+    assert seg.StudyInstanceUID == one.StudyInstanceUID
+    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == one.SeriesInstanceUID
+    assert seg.SeriesInstanceUID != one.SeriesInstanceUID
+    assert seg.PatientID == one.PatientID
+    assert len(seg.PerFrameFunctionalGroupsSequence) == 7  # empty slices have no frame, slice 4 two
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        source = group.DerivationImageSequence[0].SourceImageSequence[0]
+        image = images[source.ReferencedSOPInstanceUID]
+        assert source.ReferencedSOPClassUID == image.SOPClassUID
+        assert "ReferencedFrameNumber" not in source
+        here = group.PlanePositionSequence[0].ImagePositionPatient
+        assert np.allclose(here, image.ImagePositionPatient, atol=1e-6)
+    listed = seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    assert {item.ReferencedSOPInstanceUID for item in listed} == set(images)
+
+
+def test_a_multi_frame_source_is_named_frame_by_frame(tmp_path):
+    affine = affine_of()
+    enhanced(tmp_path / "s", array_of(shape=(18, 11, 13)), affine, times=2)
+    first, second = sources.find(tmp_path, None, NONE)
+    drawn(second, boxes(), tmp_path / "seg")
+    source, seg = pydicom.dcmread(tmp_path / "s"), pydicom.dcmread(tmp_path / "seg")
+    groups = source.PerFrameFunctionalGroupsSequence
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        item = group.DerivationImageSequence[0].SourceImageSequence[0]
+        its = groups[item.ReferencedFrameNumber - 1]
+        assert its.FrameContentSequence[0].TemporalPositionIndex == 2
+        here = group.PlanePositionSequence[0].ImagePositionPatient
+        assert np.allclose(here, its.PlanePositionSequence[0].ImagePositionPatient, atol=1e-6)
+    assert first.id != second.id
+
+
+def test_of_several_times_it_belongs_to_the_one_it_names(tmp_path):
+    for time in (1, 2):
+        array = array_of(time, SHAPE)
+        write_series(tmp_path / str(time), array, affine_of(), "s", AcquisitionNumber=time)
+    second = sources.find(tmp_path, None, NONE)[1]
+    drawn(second, boxes(), tmp_path / "seg")
+    first, second = sources.find(tmp_path, None, NONE)
+    assert first.label is None
+    read = second.read()[1]
+    assert read is not None
+    assert np.array_equal(read.array[0], boxes())
+    channels = only(tmp_path, SourceOptions(fourth_axis="channels"))
+    drawn(channels, boxes(), tmp_path / "seg")  # of all times
+    read = only(tmp_path, SourceOptions(fourth_axis="channels")).read()[1]
+    assert read is not None
+    assert np.array_equal(read.array[0], boxes())
+
+
+def test_a_resampled_scan_is_drawn_on_its_own_slices(tmp_path):
+    heights = np.array([0, 1, 2, 3, 4.4, 5.4, 6.4, 7.4, 8.4])
+    write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s", heights=heights)
+    uneven = SourceOptions(straighten=True)
+    drawn(only(tmp_path, uneven), boxes(), tmp_path / "seg")
+    seg = highdicom.seg.segread(tmp_path / "seg")
+    positions = {tuple(position(affine_of(), height)) for height in heights}
+    found = 0
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        here = np.array(group.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
+        distance = np.abs(np.array(sorted(positions)) - here).max(1).min()
+        assert distance < 1e-5
+        found += 1
+    assert found == 7  # at 2, 3, 4.4 (twice), 5.4, 6.4 and 7.4
+    read = only(tmp_path, uneven).read()[1]
+    assert read is not None
+    assert np.array_equal(read.array[0], boxes())
+
+
+def test_a_tilted_gantry_is_drawn_on_its_own_slices(tmp_path):
+    affine = affine_of(sizes=(1.0, 1.0, 2.0))
+    affine[1, 2] += 2 * np.tan(np.deg2rad(15))
+    shape = (20, 40, 41)
+    box = np.zeros(shape, np.int16)
+    box[5:15, 10:25, 12:30] = 1000  # what is bright where it was scanned
+    write_series(tmp_path / "s", box, affine, "s")
+    case = only(tmp_path, SourceOptions(straighten=True))
+    image, _ = case.read()
+    label = (image.array[0] > 500).astype(np.uint8)
+    drawn(case, label, tmp_path / "seg", ("box",))
+    seg = highdicom.seg.segread(tmp_path / "seg")
+    frames = {uid("s", f"{k} None"): k for k in range(20)}
+    back = np.zeros(shape, bool)
+    numbers = [
+        frames[g.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID]
+        for g in seg.PerFrameFunctionalGroupsSequence
+    ]
+    back[numbers] = seg.pixel_array > 0
+    dice = 2 * (back & (box > 0)).sum() / (back.sum() + (box > 0).sum())
+    assert dice > 0.95
+
+
+def test_prepare_takes_it_as_the_label_map_of_the_same_images(tmp_path):
+    affine, label = affine_of((1, 0, 0), (0, 0, -1), turn=11.0), boxes()
+    write_series(tmp_path / "s", array_of(shape=SHAPE), affine, "s")
+    run_prepare(Prepare(source=tmp_path / "s", store=tmp_path / "without", workers=1))
+    drawn(only(tmp_path / "s"), label, tmp_path / "s" / "seg")
+    run_prepare(Prepare(source=tmp_path / "s", store=tmp_path / "store", workers=1))
+    (before,), (after,) = Store(tmp_path / "without"), Store(tmp_path / "store")
+    assert np.array_equal(before.read(), after.read())
+    assert np.bincount(after.read_label().ravel()).tolist() == np.bincount(label.ravel()).tolist()
+    told = json.dumps([after.record, *map(str, tmp_path.rglob("store/**"))])
+    assert not [secret for secret in SECRETS if secret in told]
+
+
+def test_headers_that_are_odd_or_poor(tmp_path, caplog, capsys):
+    paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    with writer.quiet():
+        for k, path in enumerate(paths):
+            data = pydicom.dcmread(path)
+            del data.AccessionNumber, data.StudyDate
+            data.PatientBirthDate, data.PatientSex = "24.12.1948", "unknown"
+            data.PatientName, data.SpecificCharacterSet = "Müller^Zoë", "ISO_IR 100"
+            data.StudyTime, data.SOPClassUID = "noon", "1.3.12.2.1107.5.9.1"
+            data.ImageOrientationPatient = [1, 1e-5 * k, 0, 0, 1, 0]
+            data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+            data.save_as(path)
+    with caplog.at_level(logging.DEBUG):
+        drawn(only(tmp_path), boxes(), tmp_path / "seg")
+    read = only(tmp_path).read()[1]
+    assert read is not None
+    assert np.array_equal(read.array[0], boxes())
+    with writer.quiet():
+        seg = pydicom.dcmread(tmp_path / "seg")
+        assert str(seg.PatientName) == "Müller^Zoë"
+        assert seg["PatientBirthDate"].value == "24.12.1948"
+    assert seg.FrameOfReferenceUID  # the source has none, but a SEG must
+    told = caplog.text + "".join(capsys.readouterr())
+    assert not [s for s in (*SECRETS, "Müller", "Zoë", "24.12") if s in told]
+
+
+def test_the_same_prediction_is_the_same_object(tmp_path):
+    write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    case = only(tmp_path)
+    image, _ = case.read()
+
+    def made(label: np.ndarray, model: str = MODEL) -> pydicom.Dataset:
+        return writer.segmentation(frames_of(case), label, image, NAMES, model)
+
+    first, again = made(boxes()), made(boxes())
+    assert first.SOPInstanceUID == again.SOPInstanceUID
+    assert first.PixelData == again.PixelData
+    other, better = made(np.flip(boxes(), 1).copy()), made(boxes(), "cd" * 32)
+    assert len({d.SOPInstanceUID for d in (first, other, better)}) == 3
+    assert (first.SeriesInstanceUID == other.SeriesInstanceUID) is True
+    assert first.SeriesInstanceUID != better.SeriesInstanceUID
+
+
+def test_nothing_found_is_a_map_of_nothing(tmp_path):
+    write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    drawn(only(tmp_path), np.zeros(SHAPE, np.uint8), tmp_path / "seg")
+    read = only(tmp_path).read()[1]
+    assert read is not None
+    assert read.array.max() == 0
+
+
+def test_a_series_without_uids_is_refused(tmp_path):
+    paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    data = pydicom.dcmread(paths[0])
+    del data.SOPInstanceUID
+    data.save_as(paths[0])
+    with pytest.raises(InputError, match="no UIDs that a DICOM-SEG could refer to"):
+        drawn(only(tmp_path), boxes(), tmp_path / "seg")
+    paths[1].write_bytes(b"gone")
+    case = sources.find(tmp_path, None, NONE)[0]
+    assert frames_of(case) == () or len(case.files) == len(paths) - 1
+
+
+def test_a_single_slice(tmp_path):
+    shape = (1, 11, 13)
+    label = np.zeros(shape, np.uint8)
+    label[0, 2:5, 3:9] = 1
+    write_series(tmp_path / "s", array_of(shape=shape), affine_of(), "s")
+    drawn(only(tmp_path), label, tmp_path / "seg", ("box",))
+    read = only(tmp_path).read()[1]
+    assert read is not None
+    assert np.array_equal(read.array[0], label)
+
+
+def test_without_highdicom_it_says_what_to_install(monkeypatch):
+    writer.check_installed()
+    monkeypatch.setattr(writer, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'scanprior\[dicom-seg\]'"):
+        writer.check_installed()
+
+
+def test_photographs_are_no_series(tmp_path):
+    fundus = header("f", "f", SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.5.1", Modality="OP")
+    pixels(fundus, np.zeros((10, 12), np.uint8) + 7)
+    pydicom.dcmwrite(tmp_path / "fundus", fundus)
+    assert frames_of(only(tmp_path)) == ()
+    assert orientation(affine_of()) == [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0]
