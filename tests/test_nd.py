@@ -2,8 +2,10 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from scanprior import nd
 from tests.conftest import rng
@@ -67,3 +69,15 @@ def test_turn_is_a_rotation_in_its_plane():
     assert torch.allclose(torch.linalg.det(matrix), torch.ones(3))
     assert matrix[0, 2, 2] == 1
     assert matrix[2, 0, 0] == 1
+
+
+@pytest.mark.parametrize("shape", [(9, 7), (6, 8, 7)])
+def test_the_box_around_a_mask(shape):
+    draw = np.random.default_rng(0)
+    for share in (0.5, 0.03, 0.01, 0.0):
+        for _ in range(20):
+            mask = draw.uniform(size=shape) < share
+            found = ndimage.find_objects(mask.astype(np.uint8))
+            whole = tuple(slice(0, side) for side in shape)
+            assert nd.bounding_box(mask) == (found[0] if found else whole)
+            assert nd.bounding_box(mask.T[::-1]) == nd.bounding_box(mask.T[::-1].copy())

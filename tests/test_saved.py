@@ -23,6 +23,7 @@ from scanprior.saved import (
     load_weights,
     read_json,
     save_weights,
+    seen_from,
     thaw,
     write_json,
 )
@@ -138,3 +139,24 @@ def test_json_that_is_missing_or_damaged_is_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text('{"half": ')
     with pytest.raises(InputError, match="is not JSON"):
         read_json(tmp_path / "recipe.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/home/a/demo/store", "../store"),
+        ("/home/a/demo/study", "."),
+        ("/home/a/demo/study/x.json", "x.json"),
+        ("/scratch/patients/store", "store"),
+        ("/", ""),
+        ("/home/a/demo/../demo/store", "../store"),
+    ],
+)
+def test_paths_are_kept_without_the_machine(path: str, seen: str) -> None:
+    assert seen_from(Path("/home/a/demo/study"), Path(path)) == seen
+
+
+def test_relative_paths_stay_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert seen_from(Path("study"), Path("store")) == "../store"
+    assert seen_from(Path("study"), tmp_path / "store") == "../store"

@@ -10,6 +10,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from scanprior.console import say
 from scanprior.contracts import InputError
+from scanprior.whole import HALF, sweep
 
 LOCK = ".lock"
 """The file that says, while it is locked, that its folder is being written."""
@@ -34,6 +35,17 @@ def alone(folder: Path, *, together: bool = False) -> Iterator[None]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     closed(folder)
+    with holding(folder):
+        sweep(folder)
+        yield
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder that is there, and change nothing in it.
+
+    Raises :class:`InputError` where another process holds it after :data:`WAIT` seconds.
+    """
     mine = lock(folder)
     try:
         mine.acquire(timeout=0)
@@ -47,8 +59,6 @@ def alone(folder: Path, *, together: bool = False) -> Iterator[None]:
                 "folder."
             ) from error
     try:
-        for left in folder.glob(".tmp.*"):
-            left.unlink(missing_ok=True)
         yield
     finally:
         mine.release()
@@ -58,7 +68,7 @@ def used(folder: Path) -> bool:
     """Whether ``folder`` holds more than a lock and what a killed process left half written."""
     if not folder.is_dir():
         return False
-    return any(p.name != LOCK and not p.name.startswith(".tmp.") for p in folder.iterdir())
+    return any(p.name != LOCK and not p.name.startswith(HALF) for p in folder.iterdir())
 
 
 def lock(folder: Path) -> FileLock:

@@ -1,8 +1,10 @@
 """What a run leaves behind: recipes as JSON, weights as safetensors that describe themselves."""
 
 import dataclasses
+import hashlib
 import json
 import math
+import os
 import sys
 import types
 import typing
@@ -16,6 +18,7 @@ from torch import nn
 
 from scanprior import downstream, pretext
 from scanprior.contracts import InputError, Task
+from scanprior.data.kept import parsed, wrong
 from scanprior.whole import replacing
 
 
@@ -57,7 +60,18 @@ def _thaw_fields(kind: Any, value: Any) -> Any:
         needed = part.default is part.default_factory is dataclasses.MISSING
         if needed and part.name not in value:
             raise InputError(f"a {kind.__name__} lacks the field {part.name!r}; add it.")
+    for name in hints.keys() & value.keys():
+        said = None if _nested(hints[name]) else wrong(hints[name], value[name], name)
+        if said is not None:
+            raise InputError(f"a {kind.__name__} is damaged ({said}); restore it or run again.")
     return kind(**{name: thaw(hints[name], value[name]) for name in hints if name in value})
+
+
+def _nested(kind: Any) -> bool:
+    """Whether a value of this kind has fields of its own, which are looked at in turn."""
+    if typing.get_origin(kind) in (typing.Annotated, typing.Union, types.UnionType):
+        return any(_nested(part) for part in typing.get_args(kind))
+    return isinstance(kind, type) and (issubclass(kind, Task) or dataclasses.is_dataclass(kind))
 
 
 def _thaw_union(kinds: tuple[Any, ...], value: Any) -> Any:
@@ -66,7 +80,7 @@ def _thaw_union(kinds: tuple[Any, ...], value: Any) -> Any:
     for kind in kinds:
         if isinstance(value, list) and typing.get_origin(kind) is tuple:
             return tuple(value)
-        if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+        if dataclasses.is_dataclass(kind):
             return thaw(kind, value)
         if isinstance(value, str) and kind is Path and str not in kinds:
             return Path(value)
@@ -111,6 +125,15 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def seen_from(folder: Path, path: Path) -> str:
+    """``path`` as it is reached from ``folder``: what is written there is read elsewhere too, and
+    need not tell of the machine. Its name alone where the two share nothing but the root."""
+    here, there = os.path.abspath(folder), Path(os.path.abspath(path))
+    if os.path.commonpath([here, there]) == there.anchor:
+        return there.name
+    return Path(os.path.relpath(there, here)).as_posix()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write :func:`as_json` whole or not at all."""
     with replacing(path) as temporary:
@@ -120,19 +143,19 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """A JSON file's content; :class:`InputError` where it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return parsed(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; give the folder of a finished run.") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); restore it or run again.") from error
 
 
 def save_weights(path: Path, module: nn.Module, about: dict[str, Any]) -> None:
     """``path`` (safetensors) with ``about`` inside it, and beside it as ``.json``."""
     state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     with replacing(path) as temporary:
-        # not save_file, whose files only their owner may read
-        temporary.write_bytes(safetensors.torch.save(state, {"scanprior": as_json(about)}))
+        # not save_file, whose files only their owner may read; one key, for the format orders
+        # several as it likes, and the same weights are to be the same bytes
+        told = as_json(about | {"sha256": _digest(state)})
+        temporary.write_bytes(safetensors.torch.save(state, {"scanprior": told}))
     write_json(path.with_suffix(".json"), about)
 
 
@@ -147,19 +170,52 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise InputError(f"{path} does not exist; give the folder of a finished run.")
     try:
         with safetensors.safe_open(path, "pt") as file:
-            about = (file.metadata() or {}).get("scanprior")
+            told = (file.metadata() or {}).get("scanprior")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
-        raise InputError(f"{path} is damaged ({error}); copy it again or rerun.") from error
-    if about is None:
+        said = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} is damaged ({said}); copy it again or rerun.") from error
+    if told is None:
         raise InputError(f"{path} holds no description of its encoder; it is not scanprior's.")
-    try:
-        said = json.loads(about)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); copy it again or rerun.") from error
-    if not isinstance(said, dict):
-        raise InputError(f"{path} is damaged (its description is no object); copy it again.")
-    encoder = said.get("encoder")
+    about = _description(path, told)
+    _check_tensors(path, state, about.pop("sha256", None))
+    encoder = about.get("encoder")
     if isinstance(encoder, str) and "." in encoder:
         _known_module(encoder, path)
-    return state, said
+    return state, about
+
+
+def _description(path: Path, told: str) -> dict[str, Any]:
+    """What a file of weights says of itself, or :class:`InputError`."""
+    try:
+        about = json.loads(told)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}); copy it again or rerun.") from error
+    if not isinstance(about, dict):
+        raise InputError(f"{path} is damaged (its description is no object); copy it again.")
+    return about
+
+
+def _check_tensors(path: Path, state: dict[str, torch.Tensor], digest: object) -> None:
+    """Raise :class:`InputError` for numbers that are not finite, or not those that were written.
+
+    ``digest`` is theirs as written; None where the file names none.
+    """
+    if digest is not None and digest != _digest(state):
+        raise InputError(
+            f"{path} is damaged (its numbers are not those that were written); "
+            "copy it again or rerun."
+        )
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(f"{path} is damaged ({name[:80]} is not finite); rerun.")
+
+
+def _digest(state: dict[str, torch.Tensor]) -> str:
+    """Of every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from scanprior.console import say
 from scanprior.contracts import Encoder, InputError
+from scanprior.data.kept import wrong
 from scanprior.nn import encoders
 from scanprior.saved import load_weights
 
@@ -22,6 +23,12 @@ paper's way); average: every new channel gets the mean of the old ones, times m 
 COVERAGE = 0.9
 """Share of an encoder's parameters below which a start is refused."""
 
+_ABOUT = {
+    "encoder": str,
+    "widths": tuple[int, ...] | None,
+    "spatial_dims": Literal[2, 3],
+    "in_channels": int,
+}
 _FILES = ("encoder.safetensors", "best.safetensors", "last.safetensors")
 _PREFIX = "encoder."
 
@@ -141,14 +148,29 @@ def _read(run: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any]]:
     """The file of a start, its encoder's tensors, and what it says of itself."""
     path = file_of(run)
     state, about = load_weights(path)
-    missing = {"encoder", "widths", "spatial_dims", "in_channels"} - about.keys()
+    check_about(path, state, about)
+    if path.name != _FILES[0] and any(name.startswith(_PREFIX) for name in state):
+        state = {n.removeprefix(_PREFIX): t for n, t in state.items() if n.startswith(_PREFIX)}
+    return path, state, about
+
+
+def check_about(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Raise :class:`InputError` where a file does not say which encoder it holds, or names one of
+    sizes that none of its tensors has: a few bytes could otherwise ask for all memory there is."""
+    missing = _ABOUT.keys() - about.keys()
     if missing:
         raise InputError(
             f"{path} does not say its encoder's {sorted(missing)[0]}; give a run of scanprior's."
         )
-    if path.name != _FILES[0] and any(name.startswith(_PREFIX) for name in state):
-        state = {n.removeprefix(_PREFIX): t for n, t in state.items() if n.startswith(_PREFIX)}
-    return path, state, about
+    if (said := wrong(_ABOUT, about)) is not None:
+        raise InputError(f"{path} is damaged ({said}); copy it again or rerun.")
+    sizes = {size for tensor in state.values() for size in tensor.shape}
+    lacking = {about["in_channels"], *(about["widths"] or ())} - sizes
+    if lacking and about["encoder"] in encoders.names():
+        raise InputError(
+            f"{path} says that its encoder has {min(lacking)} channels, which none of its tensors "
+            "has; copy it again or rerun."
+        )
 
 
 def _matched(

@@ -5,24 +5,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+HALF = ".tmp."
+"""How the name of a file begins that is being written, or was when its process was killed."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write in place of ``path``, in the same folder, with the same ending.
 
     It becomes ``path`` when the block ends, and is removed where the block fails; ``path`` is then
-    what it was. A process that is killed leaves it, as ``.tmp.PID.NAME``. The folder is made.
+    what it was. A process that is killed leaves it, as ``.tmp.PID.NAME``, for :func:`sweep`. The
+    folder is made.
     An ``OSError`` names ``path``.
     """
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp.{os.getpid()}.{path.name}")
+        temporary = path.with_name(f"{HALF}{os.getpid()}.{path.name}")
         try:
             yield temporary
             os.replace(temporary, path)
         finally:
             # also after success: a link renamed onto a link to the same file stays where it was
             temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written in ``folder``, which no other one writes now.
+
+    Not in its subfolders: a study's runs are written by processes of their own.
+    """
+    for left in folder.glob(f"{HALF}*"):
+        left.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 
 from scanprior import cli
+from scanprior.contracts import InputError
 from scanprior.data import sources
 from scanprior.data.files import read_image
 from scanprior.data.geometry import to_ras
@@ -114,6 +115,22 @@ def test_a_mosaic_lies_where_nibabel_has_it():
         assert np.array_equal(image.array[0], theirs.get_data().transpose(2, 0, 1))
         expected = np.diag([-1.0, -1.0, 1.0, 1.0]) @ theirs.affine[:, [1, 0, 2, 3]]
         assert np.allclose(image.affine, expected, atol=1e-4)
+
+
+def test_a_mosaic_is_never_taken_for_a_photograph(tmp_path):
+    """Not where its position is gone, nor where only the private element says what it is."""
+    whole = sorted((real("awkward") / "dicom" / "siemens_mosaic").iterdir())[0]
+    (case,) = sources.find(whole, None, SourceOptions())
+    for gone in ("ImagePositionPatient", "ImageOrientationPatient", "ImageType"):
+        data = pydicom.dcmread(whole)
+        delattr(data, gone)
+        data.save_as(tmp_path / gone)
+        (other,) = sources.find(tmp_path / gone, None, SourceOptions())
+        if gone == "ImageType":
+            assert np.array_equal(other.read()[0].array, case.read()[0].array)
+            continue
+        with pytest.raises(InputError, match=f"{gone}.*a mosaic without a position"):
+            other.read()
 
 
 def test_formats_of_one_scan_agree():

@@ -164,7 +164,7 @@ def test_unknown_sources_are_refused(tmp_path):
     with pytest.raises(InputError, match="'dicomm' is not known"):
         sources.find(tmp_path, "dicomm", NONE)
     (tmp_path / "dataset.json").write_text("{")
-    with pytest.raises(InputError, match="not readable JSON"):
+    with pytest.raises(InputError, match="is not JSON"):
         sources.find(tmp_path, None, NONE)
 
 

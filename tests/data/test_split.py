@@ -53,6 +53,43 @@ def test_no_patient_and_no_equal_files_on_both_sides(drawn, seed):
         assert len(set().union(*seen)) == sum(map(len, seen))
 
 
+def linked(n=8):
+    """Pairs of labelled volumes, each linked by a scan without a label alone: it is of the first
+    one's patient and has the second one's bytes."""
+    pairs = [volume(i, f"p{i}" if i % 2 else None, grade=i % 3) for i in range(2 * n)]
+    odd, even = pairs[1::2], pairs[::2]
+    copies = [
+        volume(100 + i, a.patient, b.record["sha256"], "unlabelled", labelled=False)
+        for i, (a, b) in enumerate(zip(odd, even, strict=True))
+    ]
+    return pairs, copies, [{a.id, b.id} for a, b in zip(odd, even, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_volumes_linked_by_one_without_a_label_stay_together(seed):
+    pairs, copies, together = linked()
+    whole = Split.make([*copies, *pairs], 0.25, 0.25, seed)
+    for split in (
+        whole,
+        Split.make(pairs, 0.25, 0.25, seed, through=copies),
+        *Split.folds([*pairs, *copies], 3, 0.25, seed),
+        *Split.folds(pairs, 3, 0.25, seed, through=[*copies, *pairs]),
+    ):
+        parts = [set(part) for part in (split.train, split.validation, split.test)]
+        assert sorted(set.union(*parts)) == [v.id for v in pairs]
+        assert all(any(pair <= part for part in parts) for pair in together)
+    assert whole == Split.make(pairs, 0.25, 0.25, seed, through=copies)
+
+
+def test_a_volume_without_relatives_changes_no_split():
+    """However it is called: a store's split is the same when unlabelled scans join it."""
+    volumes = [volume(i, f"p{i // 2}") for i in range(3, 20)]
+    strangers = [volume(i, labelled=False) for i in (0, 7_00, 9_99)]
+    assert Split.make(volumes, 0.2, 0.2) == Split.make([*strangers, *volumes], 0.2, 0.2)
+    copy = volume(0, "p5", labelled=False)  # of a group that it now comes before
+    assert Split.make(volumes, 0.2, 0.2) == Split.make([copy, *volumes], 0.2, 0.2)
+
+
 @given(st.integers(1, 50), st.integers(1, 50))
 def test_fractions_are_nested(a, b):
     split = Split(tuple(f"v{i}" for i in range(50)), (), (), 0)
@@ -183,7 +220,10 @@ def test_files_of_which_no_hash_is_known_are_not_equal():
 
 
 def stored(folder, volumes):
-    write_json(folder / "index.json", {"volumes": [v.record | {"id": v.id} for v in volumes]})
+    places = {"shape": [1, 8, 8, 8], "spacing": [1.0, 1.0, 1.0]}
+    records = [v.record | places | {"id": v.id} for v in volumes]
+    about = {"classes": 2, "digest": "", "recipe": {}, "spacing": None}
+    write_json(folder / "index.json", about | {"volumes": records})
     return Store(folder)
 
 

@@ -1,5 +1,7 @@
 """A stored volume is read box by box, or whole where no box is given."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,3 +26,16 @@ def test_a_label_map_that_is_not_there(ball_store: Path) -> None:
     volume = Volume(known.id, known.folder, known.record | {"labelled": False})
     with pytest.raises(InputError, match="has no label map"):
         volume.read_label()
+
+
+def test_an_index_that_counts_more_classes_than_labels_can_be(
+    ball_store: Path, tmp_path: Path
+) -> None:
+    """A model of so many would take all memory."""
+    path = shutil.copy(ball_store / "index.json", tmp_path)
+    index = json.loads(path.read_text())
+    path.write_text(json.dumps(index | {"classes": 2**16}))
+    assert Store(tmp_path).classes == 2**16
+    path.write_text(json.dumps(index | {"classes": 2**31}))
+    with pytest.raises(InputError, match=r"index\.json counts 2,147,483,648 classes"):
+        Store(tmp_path)

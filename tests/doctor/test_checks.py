@@ -8,8 +8,6 @@ import pytest
 from scanprior.contracts import InputError
 from scanprior.data.limits import USUAL
 from scanprior.doctor import checks
-from scanprior.doctor.declared import Declared, declared
-from tests.doctor.scans import describe
 
 
 def caused(cause: BaseException | None) -> InputError:
@@ -140,7 +138,8 @@ def test_float_label():
 def test_label_values():
     allowed = frozenset({0, 1, 2})
     assert checks.label_values("l", [0, 2], allowed) is None
-    assert checks.label_values("l", [0, 9], None) is None
+    assert checks.label_values("l", [0, 9], {}) is None
+    assert checks.label_values("l", [0, 2], {0: "background", 2: ""}) is None
     outside = checks.label_values("l", [0, 7, 300], allowed)
     assert outside.check == "label values"
     assert "label 7, 300" in outside.sentence
@@ -151,23 +150,3 @@ def test_channel_count():
     assert checks.channel_count("a", 2, None) is None
     assert checks.channel_count("a", 2, 2) is None
     assert checks.channel_count("a", 2, 4).severity == "error"
-
-
-@pytest.mark.parametrize(
-    ("labels", "known"),
-    [
-        ({"0": "background", "1": "front"}, {0, 1}),  # Decathlon
-        ({"background": 0, "whole": [1, 2, 3], "core": [2, 3]}, {0, 1, 2, 3}),  # nnU-Net
-        ({}, None),
-        (["background"], None),
-    ],
-)
-def test_declared_labels(tmp_path, labels, known):
-    describe(tmp_path, labels=labels, channel_names={"0": "T1", "1": "T2"})
-    assert declared(tmp_path) == Declared(None if known is None else frozenset(known), 2)
-
-
-@pytest.mark.parametrize("text", ["", "[1, 2]", "{", '{"labels": 3, "modality": "MRI"}'])
-def test_declared_of_a_damaged_description_is_nothing(tmp_path, text):
-    (tmp_path / "dataset.json").write_text(text)
-    assert declared(tmp_path) == Declared(None, None)

@@ -1,6 +1,7 @@
 """Corrected copies: the right file, the right geometry, the same voxels, an untouched source."""
 
 import hashlib
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -146,7 +147,34 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     assert written == []
     assert (refused.check, refused.severity) == ("not corrected", "error")
     assert (refused.file, refused.cases) == ("labelsTr/c01.nii.gz", ("c01",))
+    assert refused.sentence.startswith("the copy of labelsTr/c01.nii.gz cannot be written (")
     assert "give another --fix" in refused.sentence
+    assert str(tmp_path) not in refused.sentence
+
+
+def unreadable(*_: object) -> None:
+    raise OSError(5, "Input/output error", "/somewhere/else")
+
+
+@pytest.mark.parametrize(("ending", "library"), [("nii.gz", "nib.load"), ("mha", "sitk.ReadImage")])
+def test_a_file_that_cannot_be_read_any_more(tmp_path, monkeypatch, ending, library):
+    """It is the source's disk that fails: another folder for the copies would not help."""
+    source = tmp_path / "in"
+    save(source / "images/a.nii.gz", scan(0))
+    (source / "labels").mkdir()
+    map_ = sitk.GetImageFromArray(label(0).T.astype(np.float32))
+    map_.CopyInformation(sitk.ReadImage(str(source / "images/a.nii.gz")))
+    sitk.WriteImage(map_, str(source / f"labels/a.{ending}"))
+    module, function = library.split(".")
+    failing = SimpleNamespace(**{function: unreadable}, Nifti1Header=nib.Nifti1Header)
+    monkeypatch.setattr(f"scanprior.doctor.fix.{module}", failing)
+    (case,) = sources.find(source, None, SourceOptions())
+    written, (refused,) = fix(case, source, tmp_path / "out")
+    assert written == []
+    assert refused.sentence == (
+        f"labels/a.{ending} cannot be read any more (Input/output error); restore it, or leave it "
+        "out."
+    )
 
 
 def test_one_file_that_cannot_be_copied_leaves_the_others(tmp_path, monkeypatch):

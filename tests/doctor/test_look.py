@@ -11,8 +11,9 @@ from PIL import Image as Pillow
 
 from scanprior.data import sources
 from scanprior.data.sources import SourceOptions
-from scanprior.doctor.declared import declared, unlisted
+from scanprior.data.sources.decathlon import declared
 from scanprior.doctor.look import look, voxel_hash
+from scanprior.doctor.unlisted import unlisted
 from tests.data.dicom_files import write_series
 from tests.doctor.scans import AFFINE, SHAPE, describe, label, save, scan, sound
 
@@ -196,6 +197,9 @@ def test_unlisted(source):
     save(source / "imagesTr/extra.nii.gz", scan(9))
     (finding,) = unlisted(source, sources.find(source, None, SourceOptions()))
     assert (finding.check, finding.file) == ("unlisted", "extra.nii.gz")
+    assert finding.sentence.startswith(
+        "imagesTr/extra.nii.gz is not named"
+    )  # and not where it lies
 
 
 def foreseen_by_nobody(case):

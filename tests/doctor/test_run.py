@@ -45,6 +45,8 @@ def test_clean(source, capsys):
     assert hashes(source) == before
     written = json.loads((source.parent / "out/doctor.json").read_text())
     assert written["findings"] == []
+    assert (written["source"], written["report"]) == (f"../{source.name}", "doctor.html")
+    assert str(source.parent) not in json.dumps(written)  # the machine is nobody's business
 
 
 def test_warnings(source, capsys):

@@ -17,8 +17,8 @@ from tests.faults.balls import content, told, words
 HOLD = """\
 import os, sys, time
 from pathlib import Path
-from scanprior.alone import alone
-with alone(Path(sys.argv[1])):
+from scanprior.alone import alone, holding
+with (holding if sys.argv[3] == "lock" else alone)(Path(sys.argv[1])):
     if sys.argv[3] == "forks" and os.fork() == 0:
         time.sleep(1)  # a worker that outlives a killed process for a moment
         os._exit(0)

@@ -14,7 +14,8 @@ from scanprior.data.split import Split
 from scanprior.data.store import Store
 from scanprior.downstream.classification import Classification
 from scanprior.recipes.evaluate import Evaluate, run_evaluate
-from scanprior.recipes.finetune import Finetune, finetune, load_finetuned
+from scanprior.recipes.finetune import Finetune, finetune
+from scanprior.recipes.finetuned import load_finetuned
 from scanprior.recipes.predict import Predict, predict
 from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.saved import freeze, load_weights, read_json, thaw

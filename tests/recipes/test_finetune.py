@@ -9,13 +9,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from scanprior import alone
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.fit import Training
-from scanprior.recipes.finetune import Finetune, finetune, load_finetuned
+from scanprior.recipes.finetune import Finetune, carry_out, finetune, plan
+from scanprior.recipes.finetuned import load_finetuned
 from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.saved import load_weights, read_json
+from tests.faults.test_lock import held
 
 TRAINING = Training(steps=2, batch_size=2, warmup=0, log_every=1, precision="32", accelerator="cpu")
 
@@ -161,3 +164,52 @@ def test_again_does_nothing_and_other_settings_are_refused(store: Path, tmp_path
     (tmp_path / "run" / "recipe.json").write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
         finetune(mine)
+
+
+def test_two_first_runs_at_once_divide_the_store_once(store: Path, tmp_path: Path) -> None:
+    """Both look for the store's split before either has written one."""
+    first, second = (recipe(store, tmp_path / f"{seed}", split_seed=seed) for seed in (0, 1))
+    plans = plan(first), plan(second)
+    assert plans[0].split != plans[1].split
+    carry_out(plans[0])
+    with pytest.raises(InputError, match=r"has just divided .* differently; give the same command"):
+        carry_out(plans[1])
+    assert Split.load(store / "split.json") == plans[0].split
+    carry_out(plan(second))
+    tested = [set(read_json(r.out / "cases.json")["validation"]) for r in (first, second)]
+    assert tested[0] == tested[1]
+
+
+@pytest.mark.slow
+def test_a_store_is_divided_under_its_lock(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone, "WAIT", 0.2)
+    mine = recipe(store, tmp_path / "run")
+    other = held(store, 60, how="lock")
+    with pytest.raises(InputError, match="store is being written by another process"):
+        finetune(mine)
+    assert not (store / "split.json").exists()
+    plan(mine).split.save(store / "split.json")
+    finetune(mine)  # nothing is left to write
+    other.kill()
+    other.communicate()
+
+
+def test_relatives_are_kept_together_through_scans_without_labels(
+    store: Path, tmp_path: Path
+) -> None:
+    """Each pair of balls is linked by a third alone, which has no label."""
+    index = json.loads((store / "index.json").read_text())
+    records = index["volumes"]
+    for i in (0, 3, 6, 9):
+        one, other, third = records[i : i + 3]
+        third |= {"labelled": False, "patient": one["patient"], "sha256": other["sha256"]}
+    (store / "index.json").write_text(json.dumps(index))
+    for seed in range(4):
+        (store / "split.json").unlink(missing_ok=True)
+        more = {"split_seed": seed, "validation": 0.25, "test": 0.25}
+        split = plan(recipe(store, tmp_path / "run", **more)).split
+        parts = [set(part) for part in (split.train, split.validation, split.test)]
+        pairs = [{records[i]["id"], records[i + 1]["id"]} for i in (0, 3, 6, 9)]
+        assert [sum(pair <= part for part in parts) for pair in pairs] == [1, 1, 1, 1]

@@ -11,7 +11,8 @@ from scanprior.contracts import InputError, Learner
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.fit import Training
 from scanprior.pretext.rotation import Rotation
-from scanprior.recipes.finetune import Finetune, finetune, load_finetuned
+from scanprior.recipes.finetune import Finetune, finetune
+from scanprior.recipes.finetuned import load_finetuned
 from scanprior.recipes.predict import Predict, predict
 from scanprior.saved import save_weights
 from tests.recipes.scans import AFFINES, write_scans

@@ -1,6 +1,7 @@
 """Nothing is fetched or sent unless the user asks for a download."""
 
 import hashlib
+import re
 import socket
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ from scanprior import cli
 from scanprior.contracts import InputError
 from scanprior.data.download import NAME, cached, download
 from tests.faults.balls import source, words
+from tests.recipes.graded import prepared, write_photographs
 
 
 @pytest.fixture
@@ -36,19 +38,42 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return tried
 
 
+def commands(work: Path) -> list[list[str]]:
+    """Every command on small data, each after those that make what it reads."""
+    labels = str(work / "scans" / "labelsTr")
+    started = ["--start", str(work / "pretext")]
+    eyes = ["--store", str(work / "eyes")]
+    few = "--folds 2 --widths 4 8 --crop 16 16 --steps 2 --batch-size 4 --precision 32"
+    scan = work / "scans" / "imagesTr" / "scan_00.nii.gz"
+    small = "--size 8 --repeats 1"
+    brief = "--task rotation --labels 2 --pretrain-steps 1 --finetune-steps 1"
+    return [
+        words("prepare", work, work / "store"),
+        ["doctor", str(work / "scans"), "--out", str(work / "doctor"), "--workers", "1"],
+        words("autolabel", work, work / "tissues"),
+        words("pretrain", work, work / "pretext", steps=2),
+        ["transfer", str(work / "pretext"), "--channels-to", "4"],
+        [*words("finetune", work, work / "run", steps=2), *started],
+        words("predict", work, work / "maps"),
+        ["evaluate", str(work / "maps"), labels, "--out", str(work / "scores.csv")],
+        words("study", work, work / "study", steps=2),
+        ["report", str(work / "study")],
+        ["probe", "scratch", *eyes, "--out", str(work / "probe.csv"), "--widths", "4", "8"],
+        ["crossvalidate", "classification", *eyes, "--out", str(work / "folds"), *few.split()],
+        ["bench", "store", "--scan", str(scan), *small.split()],
+        ["demo", "--data", str(work / "scans"), "--out", str(work / "demo"), *brief.split()],
+    ]
+
+
 @pytest.mark.slow
 def test_no_command_goes_to_the_network(tmp_path: Path, asked: list[Any]) -> None:
     source(tmp_path / "scans")
-    cli.main(words("prepare", tmp_path, tmp_path / "store"))
-    cli.main(["doctor", str(tmp_path / "store"), "--out", str(tmp_path / "doctor")])
-    cli.main(words("pretrain", tmp_path, tmp_path / "pretext", steps=2))
-    start = ["--start", str(tmp_path / "pretext")]
-    cli.main([*words("finetune", tmp_path, tmp_path / "run", steps=2), *start])
-    cli.main(words("predict", tmp_path, tmp_path / "maps"))
-    labels = str(tmp_path / "scans" / "labelsTr")
-    cli.main(["evaluate", str(tmp_path / "maps"), labels, "--out", str(tmp_path / "scores.csv")])
-    cli.main(words("study", tmp_path, tmp_path / "study", steps=2))
-    assert asked == []
+    prepared(write_photographs(tmp_path / "photographs", n=12), tmp_path / "eyes")
+    every = commands(tmp_path)
+    assert {line[0] for line in every} == set(re.findall(r"(?m)^  scanprior (\w+)", cli.USAGE))
+    for line in every:
+        cli.main(line)
+        assert asked == [], line[0]
 
 
 def test_the_test_would_notice(asked: list[Any], tmp_path: Path, monkeypatch) -> None:

@@ -1,15 +1,16 @@
 """study.json says what was run, so that a report needs only it and the tables beside it."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from scanprior import __version__
+from scanprior.data.split import Split
 from scanprior.data.store import Store
 from scanprior.report import Report, run_report
 from scanprior.study import Study, about
@@ -101,43 +102,43 @@ def test_another_run_s_pretraining_and_each_seed_s_own(
     )
     study.out.mkdir()
     about.write(study, plan(study))
-    ran = json.loads((study.out / "study.json").read_text())["ran"]
+    told = json.loads((study.out / "study.json").read_text())
+    away = os.path.relpath(cell, study.out)
+    assert told["study"]["starts"] == [f"mine=run:{away}", "rotation", "scratch-2d"]
+    ran = told["ran"]
     mine, rotation, flat = ran["starts"]
     assert (mine["pretraining_steps"], mine["pretraining_crop"]) == (2, "16x16x16")
     assert rotation["pretraining_lr"] == 1e-5
     assert "pretraining_lr" not in flat
     assert (flat["spatial_dims"], flat["finetuning_crop"]) == (2, "16x16")
     assert flat["finetuning_batch_size"] == 32
-    assert ran["encoder"]["channels"] == {"2D": [4, 8], "3D": [4, 8]}
-    assert ran["scanprior"] == []  # nothing has begun
+    assert ran["encoder"] == {"name": "small", "channels": {}}  # nothing has begun
+    assert ran["scanprior"] == []
     assert ran["pretrain_each_seed"]
 
 
-@pytest.mark.parametrize(
-    ("told", "names"),
-    [
-        (
-            {"0": "background", "1": "Anterior", "2": "Posterior"},
-            {"1": "Anterior", "2": "Posterior"},
-        ),
-        ({"background": 0, "liver": 1, "whole": [1, 2]}, {"1": "liver"}),
-        (["liver"], {}),
-        (None, {}),
-    ],
-)
-def test_label_names_are_the_source_s(
-    store: Path, tmp_path: Path, told: Any, names: dict[str, str]
+def test_nothing_in_it_says_where_the_machine_keeps_its_files(
+    tiny_study: Callable[..., Study], store: Path, tmp_path: Path
 ) -> None:
-    source = tmp_path / "source"
+    Split(("ball_02", "ball_03", "ball_04"), ("ball_05",), ("ball_00",), 0).save(
+        tmp_path / "given.json"
+    )
+    study = tiny_study(split=tmp_path / "given.json", pretraining_store=store)
+    study.out.mkdir()
+    about.write(study, plan(study))
+    text = (study.out / "study.json").read_text()
+    assert str(tmp_path) not in text
+    told = json.loads(text)["study"]
+    assert (told["store"], told["pretraining_store"]) == ("../store", "../store")
+    assert (told["out"], told["split"], told["supervised"]) == (".", "../given.json", None)
+
+
+def test_the_names_of_classes_are_the_store_s(
+    tiny_study: Callable[..., Study], store: Path
+) -> None:
     index = json.loads((store / "index.json").read_text())
-    index["recipe"]["source"] = str(source)
-    (store / "index.json").write_text(json.dumps(index))
-    assert about.label_names(Store(store)) == {}
-    source.mkdir()
-    (source / "dataset.json").write_text(json.dumps({"labels": told}))
-    assert about.label_names(Store(store)) == names
-    (store / "index.json").write_text(json.dumps(index | {"autolabel": {}}))
-    assert about.label_names(Store(store)) == {}, "its classes are tissues"
-    (store / "index.json").write_text(json.dumps(index))
-    (source / "dataset.json").write_text("{")
-    assert about.label_names(Store(store)) == {}
+    (store / "index.json").write_text(json.dumps(index | {"labels": {"1": "ball"}}))
+    study = tiny_study()
+    study.out.mkdir()
+    about.write(study, plan(study))
+    assert json.loads((study.out / "study.json").read_text())["ran"]["classes"] == {"1": "ball"}

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from scanprior.fit import Training
 from scanprior.pretext.rpl import RelativePatchLocation
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.pretrain import Pretrain
-from scanprior.study import Cell, Study
+from scanprior.study import Cell, Study, about
 from scanprior.study.jobs import Job
 from scanprior.study.planner import plan
 
@@ -83,8 +84,64 @@ def test_a_given_split_is_taken_and_checked(tiny_study: Make, tmp_path: Path) ->
     Split(("ball_02", "ball_03", "ball_04"), ("ball_05",), ("ball_00",), 0).save(path)
     assert plan(tiny_study(split=path)).parts["split.json"].test == ("ball_00",)
     Split(("ball_02", "ball_01", "ball_04"), ("ball_05",), ("ball_00",), 0).save(path)
-    with pytest.raises(InputError, match="ball_01 is of the same patient"):
+    with pytest.raises(InputError, match=r"given.json: ball_01 is of the same patient"):
         plan(tiny_study(split=path))
+
+
+def linked(store: Path) -> list[set[str]]:
+    """Make pairs of balls that a third one links, which has no label and comes before them."""
+    index = json.loads((store / "index.json").read_text())
+    for at in (0, 3, 6, 9):
+        third, one, other = index["volumes"][at : at + 3]
+        for record in (one, other):
+            record |= {"patient": record["id"], "sha256": record["id"], "labelled": True}
+        third |= {"labelled": False, "patient": one["patient"], "sha256": other["sha256"]}
+    (store / "index.json").write_text(json.dumps(index))
+    return [{f"ball_{at + 1:02}", f"ball_{at + 2:02}"} for at in (0, 3, 6, 9)]
+
+
+@pytest.mark.parametrize("more", [{"split_seed": 1}, {"split_seed": 2}, {"folds": 3}])
+def test_volumes_linked_by_one_without_a_label_are_on_one_side(
+    tiny_study: Make, store: Path, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    pairs = linked(store)
+    for found in plan(tiny_study(labels=(2,), **more)).parts.values():
+        assert all(any(pair <= set(part) for part in found) for pair in pairs)
+    path = tmp_path / "given.json"
+    Split(("ball_01", "ball_04"), ("ball_07",), ("ball_02",), 0).save(path)
+    with pytest.raises(InputError, match=r"ball_01 is .* perhaps through other scans"):
+        plan(tiny_study(split=path))
+
+
+def test_stores_are_opened_and_folds_drawn_once(
+    tiny_study: Make, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    opening, drawing = Store.__init__, Split.folds
+
+    def opens(self: Store, folder: Path) -> None:
+        done.append(folder.name)
+        opening(self, folder)
+
+    def draws(*told: Any, **more: Any) -> list[Split]:
+        done.append("folds")
+        return drawing(*told, **more)
+
+    other = other_store(store, tmp_path / "other")
+    monkeypatch.setattr(Store, "__init__", opens)
+    monkeypatch.setattr(Split, "folds", draws)
+    study = tiny_study(
+        folds=3,
+        seeds=(0, 1, 2),
+        starts=("scratch", "rotation", "supervised"),
+        pretraining_store=other,
+        supervised=other,
+    )
+    planned = plan(study)
+    study.out.mkdir()
+    about.write(study, planned)
+    assert sorted(done) == ["folds", "other", "store"]
+    assert set(planned.stores) == {store.resolve(), other.resolve()}
 
 
 def test_folds_test_everything_once(tiny_study: Make, store: Path) -> None:
@@ -235,6 +292,7 @@ def test_overrides_reach_the_training_and_the_task(tiny_study: Make) -> None:
         ({"overrides": ("rotation steps",)}, "is not START.FIELD=VALUE"),
         ({"seeds": ()}, "without seeds"),
         ({"test": 11}, "too few for 11 test"),
+        ({"folds": 3, "validation": 4}, "about 7 .*of 3 folds.* too few for 4 .*validation 3 at"),
         ({"finetuning": Training(devices=2)}, "one device"),
     ],
 )
@@ -264,3 +322,16 @@ def test_the_hash_knows_what_decides_a_result(tiny_study: Make, store: Path) -> 
     index.write_text(index.read_text().replace('"digest": "balls"', '"digest": "others"'))
     names.add(cells(tiny_study())[one].folder.name)
     assert len(names | {first}) == 6
+
+
+def test_the_names_of_folders_are_for_good(tiny_study: Make) -> None:
+    """Other names would lose what studies have computed in weeks: only other settings, or another
+    default of what decides a result, may change these."""
+    study = tiny_study(labels=(1,), starts=("scratch", "rotation", "rotation-2d"))
+    assert [job.folder.name for job in plan(study).jobs] == [
+        "scratch-1-labels-seed-0-02fd81e2a5",
+        "rotation-seed-0-2039ee5a05",
+        "rotation-1-labels-seed-0-89a9506ddf",
+        "rotation-2d-seed-0-5b0a913b39",
+        "rotation-2d-1-labels-seed-0-9ffceca692",
+    ]

@@ -18,9 +18,10 @@ from nibabel.spatialimages import HeaderDataError
 from PIL import Image as Pillow
 
 from scanprior.contracts import InputError
+from scanprior.data.hdf5 import HDF5
 from scanprior.data.image import Image, spacing_of
 from scanprior.data.itk import itk_affine, itk_header, read_itk
-from scanprior.data.nifti import nifti_affine, read_nifti
+from scanprior.data.nifti import nifti_affine, opened, read_nifti
 from scanprior.data.pairs import data_of
 from scanprior.data.picture import read_numpy, read_picture
 
@@ -29,7 +30,6 @@ SITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 PHOTOGRAPH = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NUMPY = (".npy",)
 VOLUME = NIBABEL + SITK + NUMPY
-_HDF5 = (".h5", ".hdf5")
 
 BROKEN = (
     OSError,
@@ -61,7 +61,7 @@ _READERS = {
 def suffix(path: Path) -> str:
     """The ending that says the format (``.nii.gz`` is one); empty where none is known."""
     name = path.name.lower()
-    return next((end for end in VOLUME + PHOTOGRAPH if name.endswith(end)), "")
+    return next((end for end in VOLUME + PHOTOGRAPH + HDF5 if name.endswith(end)), "")
 
 
 def stem(path: Path) -> str:
@@ -91,7 +91,7 @@ def read_image(paths: Sequence[Path]) -> Image:
     Raises :class:`InputError` naming the file that cannot be read, that holds NaN or infinity, or
     whose grid differs from the first one's.
     """
-    images = [_image(path) for path in paths]
+    images = [image_of(*_load(path), path) for path in paths]
     first = images[0]
     for image, path in zip(images[1:], paths[1:], strict=True):
         check_same_grid(first, paths[0], image, path)
@@ -104,7 +104,7 @@ def volumes_in(path: Path) -> int:
     any other, and for one that cannot be read: its reading says why."""
     try:
         if suffix(path) in NIBABEL:
-            shape = nib.load(path).shape  # pyright: ignore
+            shape = opened(path).shape
             return int(shape[3]) if len(shape) == 4 else 1
         if suffix(path) in SITK:
             reader = itk_header(path)
@@ -121,7 +121,12 @@ def read_label(path: Path) -> Image:
 
     Raises :class:`InputError` for fractions, negative values, values over 65535, many channels.
     """
-    array, affine = _load(path)
+    return label_of(*_load(path), path)
+
+
+def label_of(array: np.ndarray, affine: np.ndarray | None, path: Path) -> Image:
+    """A label map of the numbers ``(c, *s)`` that were read from ``path``, as :func:`read_label`
+    has it."""
     if array.shape[0] != 1:
         raise InputError(
             f"{path} has {array.shape[0]} channels, but a label map has one; give one map."
@@ -145,14 +150,14 @@ def read_affine(path: Path) -> np.ndarray | None:
     """The affine alone, from the header; None for a photograph."""
     try:
         if suffix(path) in NIBABEL:
-            affine = nifti_affine(nib.load(path), path)
+            affine = nifti_affine(opened(path), path)
         elif suffix(path) in SITK:
             affine = itk_affine(itk_header(path), path)
         else:
             return _load(path)[1] if suffix(path) in NUMPY else None
     except BROKEN as error:
-        raise _unreadable(path, error) from error
-    return None if affine is None else _checked_affine(affine, path)
+        raise unreadable(path, error) from error
+    return None if affine is None else checked_affine(affine, path)
 
 
 def write_label(path: Path, label: np.ndarray, affine: np.ndarray | None) -> None:
@@ -182,8 +187,11 @@ def check_same_grid(first: Image, path: Path, other: Image, other_path: Path) ->
             )
 
 
-def _image(path: Path) -> Image:
-    array, affine = _load(path)
+def image_of(array: np.ndarray, affine: np.ndarray | None, path: Path) -> Image:
+    """An image of the numbers ``(c, *s)`` that were read from ``path``, as float32.
+
+    Raises :class:`InputError` for NaN and infinity.
+    """
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(array).all():
@@ -199,10 +207,10 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; correct the list that names it or restore it.")
     ending = suffix(path)
-    if path.name.lower().endswith(_HDF5):
+    if ending in HDF5:
         raise InputError(
-            f"{path} is HDF5, which is not read (that takes h5py and the arrays' names); "
-            "write its arrays as NIfTI or .npy."
+            f"{path} is HDF5, of which only files and folders of their own are read (--format "
+            "hdf5); write its arrays as NIfTI or .npy."
         )
     if not ending:
         known = ", ".join(VOLUME + PHOTOGRAPH)
@@ -213,13 +221,14 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         array, affine = load(path)
     except BROKEN as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if array.size == 0:
         raise InputError(f"{path} holds no voxels; leave it out.")
-    return array, None if affine is None else _checked_affine(affine, path)
+    return array, None if affine is None else checked_affine(affine, path)
 
 
-def _checked_affine(affine: np.ndarray, path: Path) -> np.ndarray:
+def checked_affine(affine: np.ndarray, path: Path) -> np.ndarray:
+    """The affine; :class:`InputError` for one that is flat or infinite."""
     # A volume of a voxel against the product of its edges: tiny where two axes are parallel.
     edges = np.prod(np.linalg.norm(affine[:3, :3], axis=0))
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) <= 1e-3 * edges:
@@ -227,7 +236,8 @@ def _checked_affine(affine: np.ndarray, path: Path) -> np.ndarray:
     return affine
 
 
-def _unreadable(path: Path, error: BaseException) -> InputError:
+def unreadable(path: Path, error: BaseException) -> InputError:
+    """The sentence for what a library said of a file."""
     said = " ".join(str(error).split())[:200]
     return InputError(
         f"{path} cannot be read ({type(error).__name__}: {said}); restore it or leave it out."

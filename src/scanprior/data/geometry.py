@@ -121,12 +121,6 @@ def evenly(array: np.ndarray, heights: np.ndarray) -> np.ndarray:
     return array[:, above - 1] * (1 - weight) + array[:, above] * weight
 
 
-def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box around the true voxels of ``mask (*s)``; everything where none is true."""
-    found = ndimage.find_objects(mask.astype(np.uint8))
-    return found[0] if found else tuple(slice(0, size) for size in mask.shape)
-
-
 def record(before: Image, after: Image, matrix: np.ndarray) -> dict[str, Any]:
     """The JSON that :func:`to_source` needs to bring a prediction home.
 

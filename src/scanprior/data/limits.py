@@ -22,3 +22,12 @@ def check_size(voxels: int, name: object) -> None:
             f"{name} says that it holds {voxels:,} voxels, more than the {limit():,} allowed; "
             "set SCANPRIOR_MAX_VOXELS higher if that is right."
         )
+
+
+def check_behind(bytes_behind: int, name: object) -> None:
+    """Raise :class:`InputError` for more bytes behind an image's last voxel than :func:`limit`."""
+    if bytes_behind > limit():
+        raise InputError(
+            f"{name} unpacks to more than {limit():,} bytes behind its last voxel; check its "
+            "header, or set SCANPRIOR_MAX_VOXELS higher if that is right."
+        )

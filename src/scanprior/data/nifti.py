@@ -1,17 +1,73 @@
 """NIfTI-1 and -2, Analyze and MGH files, through nibabel."""
 
+import gzip
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.imageglobals import logger
 
 from scanprior.contracts import InputError
-from scanprior.data.limits import check_size
+from scanprior.data.limits import check_behind, check_size
 
+_DENSEST = 1032
+"""Bytes that a byte of a gzip file unpacks to at most."""
 _MM = {1: 1000.0, 3: 0.001}
 """Metre and micrometre, as xyzt_units has them; anything else is mm."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """nibabel without what it logs and warns of, which names no file."""
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
+@quiet()
+def opened(path: Path) -> Any:
+    """nibabel's image: its header is read, its voxels are not."""
+    return nib.load(path)
+
+
+@quiet()
+def voxels(image: Any, path: Path) -> np.ndarray:
+    """The numbers of an :func:`opened` image, in the file's own axis order.
+
+    A packed file is read to its end: only there stands the checksum that tells whether its numbers
+    are those that were written. Raises ``OSError`` or ``EOFError`` where they are not, and
+    :class:`InputError` for more behind them than is allowed.
+    """
+    _check_holds(image)
+    if path.suffix.lower() not in (".gz", ".mgz"):
+        return np.asanyarray(image.dataobj)
+    with gzip.open(path) as stream:
+        whole = type(image).from_file_map({"image": nib.FileHolder(fileobj=stream)})
+        data = np.asanyarray(whole.dataobj)
+        behind = 0
+        while piece := stream.read(1 << 20):
+            behind += len(piece)
+            check_behind(behind, path)
+    return data
+
+
+def _check_holds(image: Any) -> None:
+    """``OSError`` for a file too small for its header's voxels, before memory is taken for them."""
+    file = Path(image.file_map["image"].filename)
+    needed = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+    packed = file.suffix.lower() in (".gz", ".mgz")
+    size = file.stat().st_size
+    if needed > size * (_DENSEST if packed else 1):
+        raise OSError(f"Expected {needed} bytes, got a file of {size} bytes")
 
 
 def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -26,10 +82,10 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"{path} is a header without its {path.stem}.img; restore the image.")
     if path.suffix.lower() == ".img" and not path.with_suffix(".hdr").is_file():
         raise InputError(f"{path} is an image without its {path.stem}.hdr; restore the header.")
-    image = nib.load(path)
-    check_size(math.prod(map(int, image.shape)), path)  # pyright: ignore
-    kind = image.get_data_dtype()  # pyright: ignore
-    data = np.asanyarray(image.dataobj)  # pyright: ignore
+    image = opened(path)
+    check_size(math.prod(map(int, image.shape)), path)
+    kind = image.get_data_dtype()
+    data = voxels(image, path)
     while len(data.shape) < 3:  # a single slice
         data = data[..., None]
     if kind.fields is not None and set("RGB") <= set(kind.fields):
@@ -48,6 +104,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return array, nifti_affine(image, path)
 
 
+@quiet()
 def nifti_affine(image: Any, path: Path) -> np.ndarray:
     """The affine in mm: the sform's where there is one, else the qform's, else from voxel sizes.
 

@@ -14,14 +14,24 @@ import numpy as np
 
 from scanprior.alone import used
 from scanprior.contracts import InputError
+from scanprior.data.kept import parsed, wrong
+from scanprior.data.label_names import source_names
 from scanprior.data.pairs import parts
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash
 from scanprior.data.steps import Prepare, Prepared, apply_steps
-from scanprior.data.store import write_array
-from scanprior.whole import replacing
+from scanprior.data.store import RECORD, write_array, wrong_sizes
+from scanprior.whole import replacing, sweep
 
 _FLOAT16_MAX = 65504
+_RECORD = RECORD | {
+    "source": str | list[str],
+    "sha256": str | list[str],
+    "label_sha256": str | None,
+    "geometry": {"shape_before": list[int], "matrix": list},
+    "statistics": {"classes": list[int]},
+    "state": list,
+}
 
 
 def check(recipe: Prepare) -> None:
@@ -30,7 +40,12 @@ def check(recipe: Prepare) -> None:
     mine = recipe.to_json()
     if path.is_file():
         # read as a recipe, so that a field which was not there yet has its default
-        theirs = Prepare.from_json(json.loads(path.read_text())).to_json()
+        try:
+            theirs = Prepare.from_json(parsed(path)).to_json()
+        except InputError as error:
+            raise InputError(
+                f"{path} is no store's recipe ({error}); give a new folder."
+            ) from error
         differ = [
             f"{name} ({theirs.get(name)} there, {value} now)"
             for name, value in mine.items()
@@ -53,8 +68,7 @@ def claim(recipe: Prepare) -> None:
         write_json(path, recipe.to_json())
     for name in ("volumes", "records"):
         (recipe.store / name).mkdir(parents=True, exist_ok=True)
-        for left in (recipe.store / name).glob(".tmp.*"):  # of a run that was killed
-            left.unlink(missing_ok=True)
+        sweep(recipe.store / name)
 
 
 def _state(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> list[Any]:
@@ -66,8 +80,10 @@ def done(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> bool
     """Whether the case was prepared as it is now."""
     path = recipe.store / "records" / f"{case.id}.json"
     try:
-        return json.loads(path.read_text())["state"] == _state(recipe, case, spacing)
-    except (OSError, ValueError, KeyError):
+        kept = parsed(path)
+        whole = wrong(_RECORD, kept) is None and wrong_sizes(kept) is None
+        return whole and kept["id"] == case.id and kept["state"] == _state(recipe, case, spacing)
+    except (OSError, InputError):
         return False
 
 
@@ -179,6 +195,7 @@ def index(
         "recipe": recipe.to_json(),
         "spacing": spacing,
         "classes": highest + 1,
+        "labels": source_names(recipe.source),
         "digest": hashlib.sha256(described.encode()).hexdigest(),
         "volumes": records,
     }

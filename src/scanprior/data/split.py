@@ -10,8 +10,11 @@ import numpy as np
 
 from scanprior.contracts import InputError
 from scanprior.data.grouped import grouped
+from scanprior.data.kept import parsed, wrong
 from scanprior.data.store import Store, Volume
 from scanprior.whole import replacing
+
+_KEPT = {"train": list[str], "validation": list[str], "test": list[str], "seed": int}
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,16 @@ class Split:
         validation: float = 0.2,
         test: float = 0.0,
         seed: int = 0,
+        *,
+        through: Iterable[Volume] = (),
     ) -> "Split":
         """Split the volumes that have a label map or a grade.
 
         A patient's volumes stay together, and so do files that are equal byte for byte, whatever
-        they are called. Where the source came with a validation or test part of its own, that part
-        is kept and only a part that it lacks is drawn from the training volumes.
+        they are called, and what a third volume links in these ways: one of ``volumes``, labelled
+        or not, or one of ``through``, which are not split. Where the source came with a validation
+        or test part of its own, that part is kept and only a part that it lacks is drawn from the
+        training volumes.
 
         Raises :class:`InputError` where nothing is left to train on, or nothing is labelled.
         """
@@ -52,7 +59,7 @@ class Split:
                 "prepare a source with labels."
             )
         parts: dict[str, list[str]] = {"test": [], "val": [], "train": []}
-        groups = _groups(known)
+        groups = _groups(known, [*volumes, *through])
         given = {v.record["partition"] for v in known} & {"val", "test"}
         rest: list[list[Volume]] = []
         for group in groups:
@@ -83,7 +90,13 @@ class Split:
 
     @classmethod
     def folds(
-        cls, volumes: Sequence[Volume], n: int, validation: float = 0.2, seed: int = 0
+        cls,
+        volumes: Sequence[Volume],
+        n: int,
+        validation: float = 0.2,
+        seed: int = 0,
+        *,
+        through: Iterable[Volume] = (),
     ) -> "list[Split]":
         """``n`` splits for cross-validation: every labelled volume is in the test part of one.
 
@@ -99,7 +112,7 @@ class Split:
         if not 0 <= validation <= 0.5:
             raise InputError(f"validation {validation} is impossible; use 0 to 0.5 in folds.")
         known = [v for v in volumes if v.labelled or v.grade is not None]
-        groups = _groups(known)
+        groups = _groups(known, [*volumes, *through])
         if len(groups) < n:
             raise InputError(
                 f"{len(groups)} patients or different files cannot make {n} folds; use fewer."
@@ -144,11 +157,13 @@ class Split:
     def load(cls, path: Path) -> "Split":
         """Read what :meth:`save` wrote."""
         try:
-            kept = json.loads(path.read_text())
-            parts = (tuple(map(str, kept[key])) for key in ("train", "validation", "test"))
-            return cls(*parts, seed=int(kept["seed"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            kept = parsed(path)
+        except (OSError, InputError) as error:
             raise InputError(f"{path} is no split ({error}); delete it and split anew.") from error
+        if (said := wrong(_KEPT, kept)) is not None:
+            raise InputError(f"{path} is no split ({said}); delete it and split anew.")
+        parts = (tuple(kept[name]) for name in ("train", "validation", "test"))
+        return cls(*parts, seed=kept["seed"])
 
 
 def relatives(volumes: Iterable[Volume], ids: Collection[str]) -> set[str]:
@@ -180,9 +195,14 @@ def unheld(store: Store, split: Path | None) -> list[Volume]:
     return left
 
 
-def _groups(volumes: Sequence[Volume]) -> list[list[Volume]]:
-    """Volumes that share a patient or their bytes, together, in the order of their first id."""
-    return grouped(sorted(volumes, key=lambda v: v.id), _keys)
+def _groups(known: Iterable[Volume], every: Iterable[Volume]) -> list[list[Volume]]:
+    """``known`` in groups that share a patient or their bytes, directly or through any of
+    ``every``; in the order of their first ids, so that no other volume changes it."""
+    mine = {volume.id: volume for volume in known}
+    linking = {volume.id: volume for volume in every} | mine
+    related = grouped([linking[i] for i in sorted(linking)], _keys)
+    kept = ([volume for volume in group if volume.id in mine] for group in related)
+    return sorted(filter(None, kept), key=lambda group: group[0].id)
 
 
 def _keys(volume: Volume) -> list[tuple[str, str]]:

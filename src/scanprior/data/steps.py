@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from scanprior.contracts import InputError
 from scanprior.data import geometry
 from scanprior.data.image import Image
 from scanprior.data.intensity import Intensity, foreground, scaled, statistics
+from scanprior.data.kept import wrong
 from scanprior.data.sources import SourceOptions
+from scanprior.nd import bounding_box
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class Prepare(SourceOptions):
     store: Path
     """The folder to write."""
     format: str | None = None
-    """decathlon, brats, dicom, folder, photographs or medmnist; recognised when not given."""
+    """decathlon, brats, dicom, folder, hdf5, photographs or medmnist; recognised when not given."""
     spacing: Literal["keep", "median"] | tuple[float, ...] = "keep"
     """Voxel size in mm as superior, anterior, right; or the source's median; or as each scan is."""
     interpolation: Literal["linear", "cubic"] = "linear"
@@ -49,7 +51,14 @@ class Prepare(SourceOptions):
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Prepare":
-        """The recipe that an index holds under ``recipe``."""
+        """The recipe that an index holds under ``recipe``.
+
+        Raises :class:`InputError` where it is none.
+        """
+        kinds = get_type_hints(cls)
+        known = {name: kind for name, kind in kinds.items() if name in (*kept, "source", "store")}
+        if (said := wrong(known, kept)) is not None:
+            raise InputError(f"a preparation is damaged: {said}; prepare anew.")
         values: dict[str, Any] = {}
         for field in (f for f in fields(cls) if f.name in kept):
             value = kept[field.name]
@@ -87,7 +96,7 @@ def apply_steps(
         raise InputError(f"the image holds {numbers['minimum'][0]:g} everywhere; leave it out.")
     moved_label = None if label is None else geometry.to_ras(label)[0]
     if recipe.crop_foreground:
-        box = geometry.bounding_box(mask)
+        box = bounding_box(mask)
         moved, step = geometry.crop(moved, box)
         matrix = matrix @ step
         mask = mask[box]

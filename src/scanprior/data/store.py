@@ -4,19 +4,35 @@
 ``ID.label.b2nd`` is ``(*s)``, unsigned integers.
 """
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import blosc2
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.kept import parsed, wrong
 
 Box = tuple[slice, ...]
+_BROKEN = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+"""What blosc2 raises for a file that is no array of its own, or a damaged one."""
+_CLASSES = 2**16
+"""Labels are at most uint16."""
+_INDEX = {"classes": int, "volumes": list, "digest": str, "recipe": dict}
+RECORD: dict[str, Any] = {
+    "id": str,
+    "patient": str,
+    "grade": int | None,
+    "labelled": bool,
+    "partition": Literal["train", "val", "test", "unlabelled"],
+    "shape": list[int],
+    "spacing": list[float],
+}
+"""What every volume's entry of the index holds at least."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +74,40 @@ class Volume:
     def read(self, box: Box = ()) -> np.ndarray:
         """The image inside ``box`` (a slice a spatial axis; all of it without one), all channels,
         float16."""
-        return self._array("image")[(slice(None), *box)]
+        return self._read("image", self.shape, (slice(None), *box))
 
     def read_label(self, box: Box = ()) -> np.ndarray:
         """The label map inside ``box`` (all of it without one), unsigned integers."""
         if not self.labelled:
             raise InputError(f"{self.id} in {self.folder} has no label map; use a labelled volume.")
-        return self._array("label")[box]
+        return self._read("label", self.shape[1:], box)
 
-    def _array(self, kind: str) -> Any:
-        return blosc2.open(str(self.folder / "volumes" / f"{self.id}.{kind}.b2nd"), mode="r")
+    def stored(self, kind: str, box: Box = ()) -> np.ndarray:
+        """What is on disk inside ``box`` of the ``image`` or ``label``, whatever the index says.
+
+        Raises :class:`InputError` where it cannot be read.
+        """
+        with self._naming(kind) as path:
+            return blosc2.open(str(path), mode="r")[box]  # pyright: ignore  # blosc2's stub
+
+    def _read(self, kind: str, shape: tuple[int, ...], box: Box) -> np.ndarray:
+        with self._naming(kind) as path:
+            array: Any = blosc2.open(str(path), mode="r")
+            if tuple(array.shape) == shape:
+                return array[box]
+        raise InputError(
+            f"{path} has the shape {tuple(array.shape)}, not {shape} as index.json says; "
+            "prepare it again."
+        )
+
+    @contextmanager
+    def _naming(self, kind: str) -> Iterator[Path]:
+        path = self.folder / "volumes" / f"{self.id}.{kind}.b2nd"
+        try:
+            yield path
+        except _BROKEN as error:
+            said = " ".join(str(error).split())[:150]
+            raise InputError(f"{path} cannot be read ({said}); prepare it again.") from error
 
 
 class Store(Sequence[Volume]):
@@ -81,12 +121,7 @@ class Store(Sequence[Volume]):
                 f"scanprior prepare SOURCE {folder}."
             )
         self.folder = folder
-        self.header: dict[str, Any] = json.loads(index.read_text())
-        for record in self.header["volumes"]:
-            if re.fullmatch(r"[\w-][\w.-]*", str(record["id"])) is None:  # part of files' names
-                raise InputError(
-                    f"{index} holds the id {record['id']!r}, which is no file's name; prepare anew."
-                )
+        self.header: dict[str, Any] = _checked(parsed(index, "prepare the store anew"), index)
         self._volumes = [Volume(r["id"], folder, r) for r in self.header["volumes"]]
 
     @overload
@@ -127,6 +162,39 @@ class Store(Sequence[Volume]):
         if missing:
             raise InputError(f"{self.folder} holds no volume {missing[0]!r}; make the split anew.")
         return [by_id[i] for i in ids]
+
+
+def _checked(index: Any, path: Path) -> dict[str, Any]:
+    """The index; :class:`InputError` where it is none, or names files elsewhere."""
+    if (said := wrong(_INDEX | {"spacing": list[float] | None}, index)) is not None:
+        raise InputError(f"{path} is damaged ({said}); prepare the store anew.")
+    if not index["volumes"] or index["classes"] < 0:
+        raise InputError(f"{path} lists no volumes and classes; prepare the store anew.")
+    if index["classes"] > _CLASSES:  # a model of so many would take all memory
+        raise InputError(
+            f"{path} counts {index['classes']:,} classes, more than the {_CLASSES:,} of the "
+            "largest label maps; prepare the store anew."
+        )
+    for number, record in enumerate(index["volumes"]):
+        said = wrong(RECORD, record, f"volumes[{number}]") or wrong_sizes(record)
+        if said is not None:
+            raise InputError(f"{path} is damaged ({said}); prepare the store anew.")
+        if re.fullmatch(r"[\w-][\w.-]*", record["id"]) is None:  # part of files' names
+            name = ascii(record["id"])[:80]
+            raise InputError(f"{path} holds the id {name}, which is no file's name; prepare anew.")
+    return index
+
+
+def wrong_sizes(record: Mapping[str, Any]) -> str | None:
+    """What is impossible about the shape, spacing or grade of an entry; None where nothing is."""
+    shape, spacing = record["shape"], record["spacing"]
+    if len(shape) not in (3, 4) or len(spacing) != len(shape) - 1:
+        return f"{record['id'][:80]} has {len(shape)} sides and {len(spacing)} voxel sizes"
+    if min(shape) < 1 or max(shape) >= 2**31 or min(spacing) <= 0:
+        return f"{record['id'][:80]} has an impossible shape or spacing"
+    if (record["grade"] or 0) < 0:
+        return f"{record['id'][:80]} has a grade below 0"
+    return None
 
 
 def write_array(path: Path, array: np.ndarray, *, block: int = 32) -> None:

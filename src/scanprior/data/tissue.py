@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from scanprior.contracts import InputError
-from scanprior.data.geometry import bounding_box
+from scanprior.nd import bounding_box
 
 SMOOTHING = 0.5
 """Strength of the field between face neighbours (beta in the paper)."""

@@ -1,7 +1,7 @@
 """Checks of one case: numbers and geometry in, findings out. Nothing is read from disk here."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -133,12 +133,10 @@ def float_label(name: str, fractional: bool) -> Finding | None:
     return Finding("float label", "warning", name, said)
 
 
-def label_values(
-    name: str, values: Sequence[int], allowed: frozenset[int] | None
-) -> Finding | None:
-    """Values outside the declared ones, or nothing but background."""
-    outside = sorted(set(values) - allowed) if allowed else []
-    if outside and allowed:
+def label_values(name: str, values: Sequence[int], allowed: Collection[int]) -> Finding | None:
+    """Values outside the declared ones (``allowed``, where any are), or nothing but background."""
+    outside = sorted(set(values) - set(allowed)) if allowed else []
+    if outside:
         said = (
             f"{name} holds the label {', '.join(map(str, outside[:5]))}, but dataset.json declares "
             f"{', '.join(map(str, sorted(allowed)[:12]))}; correct one of them."

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +16,8 @@ from scanprior.data.sources import Case
 from scanprior.data.sources.case import from_files
 from scanprior.doctor import checks, raw
 from scanprior.doctor.findings import Finding
-from scanprior.doctor.look import members, relative
+from scanprior.doctor.look import members, relative, shortly
+from scanprior.whole import HALF
 
 _FLIP = np.diag([-1.0, -1.0, 1.0])  # RAS to ITK's LPS
 
@@ -33,14 +36,19 @@ def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]
     refused: list[Finding] = []
     if case.load is not from_files:
         return written, refused
+    files = members(case)
+    names = {path: relative(path, base) for path in files}
+
+    def refusal(path: Path, error: InputError) -> Finding:
+        said = shortly(error, names | {folder: folder.name})
+        return Finding("not corrected", "error", names[path], said, (case.id,))
+
     try:
         image, label = case.read()
-        geometry = read_affine(case.images[0])
+        geometry, *others = [read_affine(path) for path in files]
     except InputError as error:  # it could be read a moment ago
-        name = relative(case.images[0], base)
-        return written, [Finding("not corrected", "error", name, str(error), (case.id,))]
-    for path in members(case)[1:]:
-        mine = read_affine(path)
+        return written, [refusal(files[0], error)]
+    for path, mine in zip(files[1:], others, strict=True):
         if geometry is None or mine is None:
             continue
         voxels = checks.apart(geometry, mine, image.shape)
@@ -49,17 +57,16 @@ def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]
         fractional = path == case.label and header is not None and header.fractional
         if not noisy and not fractional:
             continue
-        name = relative(path, base)
-        target = folder / name
+        target = folder / names[path]
         affine = geometry if noisy else mine
         whole = label.array[0] if fractional and label is not None else None
         try:
             if target.resolve() == path.resolve():
-                raise InputError(f"{path} lies outside {base}; copy and correct it by hand.")
+                raise InputError(f"{path} lies outside the source; copy and correct it by hand.")
             _copy(path, target, affine, whole)
             written.append(target)
         except InputError as error:
-            refused.append(Finding("not corrected", "error", name, str(error), (case.id,)))
+            refused.append(refusal(path, error))
     return written, refused
 
 
@@ -68,9 +75,9 @@ def _copy(path: Path, target: Path, affine: np.ndarray, whole: np.ndarray | None
 
     It is written in a folder of its own under its own name, because a header names its data.
     """
-    try:
+    with _saying(f"the copy of {path} cannot be written", "give another --fix"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".tmp.", dir=target.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=HALF, dir=target.parent) as folder:
             copy = Path(folder) / target.name
             if suffix(path) in NIBABEL:
                 _copy_nibabel(path, copy, affine, whole)
@@ -80,16 +87,29 @@ def _copy(path: Path, target: Path, affine: np.ndarray, whole: np.ndarray | None
             # The data of a header comes first: a header that is there is whole.
             for part in sorted(Path(folder).iterdir(), key=lambda part: part == copy):
                 os.replace(part, target.with_name(part.name))
-    except BROKEN as error:  # of the disk, or a geometry that the format cannot hold
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"{target} cannot be written ({said}); give another --fix.") from error
+
+
+@contextmanager
+def _saying(what: str, do: str) -> Iterator[None]:
+    """Make what a library, or the disk, raises one sentence."""
+    try:
+        yield
+    except BROKEN as error:
+        system = error.strerror if isinstance(error, OSError) else None  # without a path
+        said = " ".join((system or str(error)).split())[:200]
+        raise InputError(f"{what} ({said}); {do}.") from error
+
+
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return _saying(f"{path} cannot be read any more", "restore it, or leave it out")
 
 
 def _copy_nibabel(path: Path, to: Path, affine: np.ndarray, whole: np.ndarray | None) -> None:
-    image = nib.load(path)
-    header = image.header.copy()
-    proxy = image.dataobj  # pyright: ignore
-    data = np.asanyarray(proxy) if whole is None else whole.T
+    with _reading(path):
+        image = nib.load(path)
+        header = image.header.copy()
+        proxy = image.dataobj  # pyright: ignore
+        data = np.asanyarray(proxy) if whole is None else whole.T
     if whole is not None:
         header.set_data_dtype(whole.dtype)  # pyright: ignore
     if isinstance(header, nib.Nifti1Header):
@@ -102,7 +122,8 @@ def _copy_nibabel(path: Path, to: Path, affine: np.ndarray, whole: np.ndarray | 
 
 
 def _copy_itk(path: Path, to: Path, affine: np.ndarray, whole: np.ndarray | None) -> None:
-    image = sitk.ReadImage(str(path))
+    with _reading(path):
+        image = sitk.ReadImage(str(path))
     if whole is not None:
         image = sitk.GetImageFromArray(whole)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)

@@ -13,9 +13,9 @@ from scanprior.data.image import Image, spacing_of
 from scanprior.data.limits import limit
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash, from_files
+from scanprior.data.sources.decathlon import Declared
 from scanprior.data.sources.dicom_names import reason
 from scanprior.doctor import checks, raw
-from scanprior.doctor.declared import Declared
 from scanprior.doctor.findings import Finding
 from scanprior.doctor.seen import Seen
 
@@ -73,6 +73,14 @@ def relative(path: Path, base: Path) -> str:
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
 
 
+def shortly(error: InputError, names: dict[Path, str]) -> str:
+    """A reader's sentence with the files called as everywhere in the report."""
+    words = str(error)
+    for path, name in names.items():
+        words = words.replace(str(path), name)
+    return words
+
+
 def members(case: Case) -> tuple[Path, ...]:
     """A file a channel, and the label map's: those that have a geometry of their own."""
     return case.images if case.label is None else (*case.images, case.label)
@@ -114,11 +122,13 @@ def _closed(case: Case, names: dict[Path, str]) -> list[Finding]:
         finding = checks.file_there(path, name)
         if finding is None and path.is_file() and not case.row:  # a file of many rows: once
             header = raw.header(path)
-            wrong = raw.packing(path, _WIDEST * limit())
             if header is not None:
                 finding = checks.huge(name, header.voxels)
-            if finding is None and wrong is not None:
-                finding = checks.packed(name, wrong)
+            if finding is None:
+                # as much behind the last voxel as readers pass over
+                most = _WIDEST * (limit() if header is None else header.voxels) + limit()
+                wrong = raw.packing(path, most)
+                finding = None if wrong is None else checks.packed(name, wrong)
         if finding is not None:
             found.append(finding)
     return found
@@ -134,7 +144,7 @@ def _diagnosis(called: str, case: Case, names: dict[Path, str], error: InputErro
     """Which file of a case that cannot be read is at fault, and of what kind the fault is."""
     first = case.images[0]
     if case.load is not from_files:
-        found = [Finding(checks.kind_of(error), "error", called, _shortly(error, names))]
+        found = [Finding(checks.kind_of(error), "error", called, shortly(error, names))]
         affine = case.affine()
         size = None if affine is None else checks.spacing(called, spacing_of(affine))
         return found if size is None else [*found, size]
@@ -151,7 +161,7 @@ def _diagnosis(called: str, case: Case, names: dict[Path, str], error: InputErro
                 kind = "label values"
             elif array is not None and _flat(path):
                 kind = "spacing"
-            return [finding or Finding(kind, "error", name, _shortly(said, names))]
+            return [finding or Finding(kind, "error", name, shortly(said, names))]
     for path in members(case)[1:]:
         other = checks.shapes(names[path], images[path].shape, names[first], images[first].shape)
         if other is not None:
@@ -159,16 +169,8 @@ def _diagnosis(called: str, case: Case, names: dict[Path, str], error: InputErro
     image = images[first]
     size = None if image.affine is None else checks.spacing(names[first], image.spacing)
     found = [*([] if size is None else [size]), *_grids(case, names, image)]
-    words = _shortly(error, names)
+    words = shortly(error, names)
     return found or [Finding(checks.kind_of(error), "error", names[first], words)]
-
-
-def _shortly(error: InputError, names: dict[Path, str]) -> str:
-    """A reader's sentence with the files called as everywhere in the report."""
-    words = str(error)
-    for path, name in names.items():
-        words = words.replace(str(path), name)
-    return words
 
 
 def _flat(path: Path) -> bool:

@@ -6,13 +6,14 @@ import zlib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image as Pillow
 
+from scanprior.contracts import InputError
 from scanprior.data.files import BROKEN, NIBABEL, PHOTOGRAPH, SITK, suffix
 from scanprior.data.itk import itk_header
+from scanprior.data.nifti import opened, voxels
 
 _PIECE = 1 << 20
 
@@ -31,21 +32,20 @@ def header(path: Path) -> Header | None:
     ending = suffix(path)
     try:
         if ending in NIBABEL:
-            image = nib.load(path)
-            proxy = image.dataobj  # pyright: ignore
+            image = opened(path)
+            proxy = image.dataobj
             scaled = (getattr(proxy, "slope", 1), getattr(proxy, "inter", 0)) != (1, 0)
-            kind = image.get_data_dtype().kind  # pyright: ignore
-            voxels = math.prod(map(int, image.shape))  # pyright: ignore
-            return Header(voxels, kind == "f" or scaled)
+            kind = image.get_data_dtype().kind
+            return Header(math.prod(map(int, image.shape)), kind == "f" or scaled)
         if ending in SITK:
             reader = itk_header(path)
             kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-            voxels = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
-            return Header(voxels, "float" in kind)
+            count = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+            return Header(count, "float" in kind)
         if ending in PHOTOGRAPH:
-            with Pillow.open(path) as opened:
-                bands = len(opened.getbands())
-                return Header(math.prod(opened.size) * bands, opened.mode == "F")
+            with Pillow.open(path) as picture:
+                bands = len(picture.getbands())
+                return Header(math.prod(picture.size) * bands, picture.mode == "F")
     except BROKEN:
         return None  # reading it says why, in a sentence
     return None
@@ -56,13 +56,13 @@ def numbers(path: Path) -> np.ndarray | None:
     ending = suffix(path)
     try:
         if ending in NIBABEL:
-            return np.asanyarray(nib.load(path).dataobj)  # pyright: ignore
+            return voxels(opened(path), path)
         if ending in SITK:
             return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
         if ending in PHOTOGRAPH:
-            with Pillow.open(path) as opened:
-                return np.asarray(opened)
-    except BROKEN:
+            with Pillow.open(path) as picture:
+                return np.asarray(picture)
+    except (InputError, *BROKEN):
         return None
     return None
 

@@ -18,15 +18,16 @@ from scanprior.contracts import InputError
 from scanprior.data import sources
 from scanprior.data.parallel import each
 from scanprior.data.sources import SourceOptions
+from scanprior.data.sources.decathlon import declared
 from scanprior.doctor import duplicates, outliers, shelf
-from scanprior.doctor.declared import declared, unlisted
 from scanprior.doctor.findings import Finding, counts, ordered, plain
 from scanprior.doctor.fix import fix
 from scanprior.doctor.look import look
 from scanprior.doctor.page import page
 from scanprior.doctor.seen import Seen
 from scanprior.doctor.show import show_case, show_volume
-from scanprior.saved import write_json
+from scanprior.doctor.unlisted import unlisted
+from scanprior.saved import seen_from, write_json
 from scanprior.whole import replacing
 
 Item = TypeVar("Item")
@@ -44,7 +45,7 @@ class Doctor(SourceOptions):
     out: Path = Path("doctor")
     """The folder for doctor.json and doctor.html."""
     format: str | None = None
-    """decathlon, brats, folder, photographs or medmnist; recognised when not given."""
+    """decathlon, brats, dicom, folder, hdf5, photographs or medmnist; recognised when not given."""
     fix: Path | None = None
     """A folder for corrected copies of files where only rounding is wrong."""
     split: Path | None = None
@@ -88,7 +89,8 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
         "report": str(recipe.out / "doctor.html"),
     }
     listed = [plain(finding) for finding in findings]
-    written = {"scanprior": __version__, **result, "findings": listed}
+    here = {"source": seen_from(recipe.out, recipe.source), "report": "doctor.html"}
+    written = {"scanprior": __version__, **result, **here, "findings": listed}
     _write(recipe.out, written, _html(recipe, result, findings, pictures))
     if findings:
         console().print(_table(findings))

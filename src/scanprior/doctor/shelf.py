@@ -120,9 +120,9 @@ def read_whole(volume: Volume, kind: str) -> "np.ndarray | Finding":
     if absent is not None:
         return absent
     try:
-        return volume.read() if kind == "image" else volume.read_label()
-    except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
-        said = f"{name} cannot be read ({' '.join(str(error).split())[:150]}); prepare it again."
+        return volume.stored(kind)
+    except InputError as error:
+        said = str(error).replace(str(volume.folder / name), name)
         return Finding("unreadable", "error", name, said)
 
 

@@ -55,4 +55,6 @@ def _without_reading(case: Case) -> str | None:
     with contextlib.suppress(InputError):
         label = None if case.label is None else read_label(case.label).array[0]
     lead = array if len(array.shape) > 3 else array[None]
-    return thumbnail(lead.astype(np.float32), label) if len(lead.shape) > 2 else None
+    with np.errstate(over="ignore"):  # infinity is marked in the picture
+        lead = lead.astype(np.float32)
+    return thumbnail(lead, label) if len(lead.shape) > 2 else None

@@ -137,9 +137,22 @@ class Log:
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
-    """The rows of a run's metrics.jsonl; none where it has not begun."""
+    """The rows of a run's metrics.jsonl; none where it has not begun.
+
+    Raises :class:`InputError` where it is damaged.
+    """
     path = out / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        found = [json.loads(line) for line in path.read_text().splitlines()]
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove that line of it.") from error
+    for row in found:
+        plain = isinstance(row, dict) and isinstance(row.get("step"), int)
+        if not plain or not all(v is None or isinstance(v, int | float) for v in row.values()):
+            raise InputError(f"{path} is damaged (a row that is no list of numbers); remove it.")
+    return found
 
 
 def last(out: Path) -> dict[str, Any]:

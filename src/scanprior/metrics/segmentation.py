@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.metrics.surface_dice import compute_surface_dice
-from scipy import ndimage
 
 from scanprior.contracts import InputError
+from scanprior.nd import bounding_box
 
 Groups = Mapping[str, tuple[int, ...]]
 """A name, and the label values that are scored as one structure."""
@@ -103,7 +103,7 @@ def _score(found: np.ndarray, true: np.ndarray, spacing: np.ndarray, tolerance: 
     if not found.any() or not true.any():
         return Score(dice=0.0, hd95=float(np.linalg.norm(true.shape * spacing)), nsd=0.0)
     dice = 2 * np.count_nonzero(found & true) / (np.count_nonzero(found) + np.count_nonzero(true))
-    box = ndimage.find_objects((found | true).astype(np.uint8))[0]
+    box = bounding_box(found | true)
     # One voxel of background around both, so that the border of the image is a surface too.
     pair = [torch.from_numpy(np.pad(mask[box], 1))[None, None] for mask in (found, true)]
     with warnings.catch_warnings():

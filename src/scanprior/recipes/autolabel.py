@@ -22,7 +22,7 @@ from scanprior.data.store import Store, Volume, write_array
 from scanprior.data.tissue import SMOOTHING, check_settings, tissues
 from scanprior.recipes.begin import begin
 from scanprior.saved import read_json, write_json
-from scanprior.whole import replacing
+from scanprior.whole import replacing, sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +73,7 @@ def _brought_up(recipe: Autolabel, store: Store) -> dict[str, Any]:
     begin(recipe.out, recipe)
     for name in ("volumes", "records"):
         (recipe.out / name).mkdir(parents=True, exist_ok=True)
-        for left in (recipe.out / name).glob(".tmp.*"):  # of a run that was killed
-            left.unlink(missing_ok=True)
+        sweep(recipe.out / name)
     volumes = unheld(store, None) if recipe.hold_out else list(store)
     due = [volume for volume in volumes if not _done(recipe, volume)]
     rejected: dict[str, str] = {}
@@ -185,6 +184,7 @@ def _index(recipe: Autolabel, store: Store, kept: list[str]) -> dict[str, Any]:
     described = json.dumps([store.digest, settings, labels])
     return store.header | {
         "classes": recipe.classes + 1,
+        "labels": {},
         "autolabel": settings | {"store": str(recipe.store.resolve()), "digest": store.digest},
         "digest": hashlib.sha256(described.encode()).hexdigest(),
         "volumes": volumes,

@@ -38,9 +38,9 @@ def begin(out: Path, recipe: Any) -> None:
                 f"{path} is of another kind of run ({error}); choose another --out, or delete "
                 "that folder."
             ) from error
-        if changed := sorted(_changed(recipe, theirs)):
+        if differ := sorted(changed(recipe, theirs)):
             raise InputError(
-                f"{out} holds a run with other settings ({', '.join(changed)}); "
+                f"{out} holds a run with other settings ({', '.join(differ)}); "
                 "choose another --out, or delete that folder."
             )
     write_json(path, recipe)
@@ -112,8 +112,11 @@ def rehearse(learner: Learner, batch: Any) -> None:
     learner.train()
 
 
-def _changed(mine: Any, theirs: Any, name: str = "") -> Iterator[str]:
-    """The fields, as ``training.steps``, in which two recipes are not the same run."""
+def changed(mine: Any, theirs: Any, name: str = "") -> Iterator[str]:
+    """The fields, as ``training.steps``, in which two recipes are not the same run.
+
+    Where a run lies and is computed, and what is seen of it, makes no other run of it.
+    """
     if not dataclasses.is_dataclass(mine) or type(mine) is not type(theirs):
         if _said(mine, name) != _said(theirs, name):
             yield name
@@ -121,7 +124,7 @@ def _changed(mine: Any, theirs: Any, name: str = "") -> Iterator[str]:
     for field in dataclasses.fields(mine):
         if field.name not in _ELSEWHERE:
             pair = getattr(mine, field.name), getattr(theirs, field.name)
-            yield from _changed(*pair, f"{name}.{field.name}" if name else field.name)
+            yield from changed(*pair, f"{name}.{field.name}" if name else field.name)
 
 
 def _said(value: Any, name: str) -> Any:

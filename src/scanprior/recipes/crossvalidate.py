@@ -14,7 +14,8 @@ from scanprior.data.store import Store
 from scanprior.downstream.classification import Classification
 from scanprior.metrics.grading import scores
 from scanprior.recipes.begin import begin, check_numbers
-from scanprior.recipes.finetune import Finetune, carry_out, load_finetuned, plan
+from scanprior.recipes.finetune import Finetune, carry_out, plan
+from scanprior.recipes.finetuned import load_finetuned
 from scanprior.recipes.grades import (
     graded,
     print_scores,
@@ -60,8 +61,9 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
     if run.split is not None or run.test:
         raise InputError("cross-validation makes its own splits; leave out --split and --test.")
     check_numbers(seed=run.seed, split_seed=run.split_seed)
-    known = supervision(run.task).known(Store(run.store))
-    splits = Split.folds(known, recipe.folds, run.validation, run.split_seed)
+    store = Store(run.store)
+    known = supervision(run.task).known(store)
+    splits = Split.folds(known, recipe.folds, run.validation, run.split_seed, through=store)
     folds = [out / f"fold_{i}" for i in range(recipe.folds)]
     recipes = [replace(run, out=fold, split=fold.with_suffix(".json"), test=0.0) for fold in folds]
     due = [i for i, fold in enumerate(folds) if not (fold / "predictions.csv").is_file()]
@@ -76,7 +78,7 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
             planned = plan(recipes[i])
             carry_out(planned)
             learner, _ = load_finetuned(folds[i])
-            held = Store(run.store).of(splits[i].test)
+            held = store.of(splits[i].test)
             write_table(table_of(learner, held, planned.crop), folds[i] / "predictions.csv")
         tables = [read_table(f / "predictions.csv").assign(fold=i) for i, f in enumerate(folds)]
         table = pd.concat(tables).sort_values("case")

@@ -1,7 +1,6 @@
 """Fine-tuning: a segmenter or classifier on few labels, from scratch or from a pretext run."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +11,7 @@ from scanprior import transfer
 from scanprior.alone import alone
 from scanprior.console import say
 from scanprior.contracts import InputError, Learner, Task
+from scanprior.data.kept import wrong
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
 from scanprior.downstream.segmentation import Segmentation
@@ -25,8 +25,9 @@ from scanprior.recipes.begin import (
     describe,
     rehearse,
 )
+from scanprior.recipes.divide import chosen, divide, keep, volumes_of
 from scanprior.recipes.supervision import supervision
-from scanprior.saved import load_weights, read_json, save_weights, thaw, write_json
+from scanprior.saved import read_json, save_weights, write_json
 from scanprior.transfer import COVERAGE, Channels
 
 
@@ -111,9 +112,11 @@ def plan(recipe: Finetune, split: Split | None = None) -> Plan:
     store = Store(recipe.store)
     labels = supervision(recipe.task)
     known = labels.known(store)
-    split = split or _split(known, recipe)
-    train = _of(known, _chosen(split, recipe.labels), store)
-    validation = _of(known, split.validation, store)
+    split = split or divide(
+        store, known, recipe.split, recipe.validation, recipe.test, recipe.split_seed
+    )
+    train = volumes_of(chosen(split, recipe.labels), known, store)
+    validation = volumes_of(split.validation, known, store)
     task = labels.adapt(recipe.task, store, train)
     learner, name, widths = _learner(recipe, task, store)
     crop = recipe.crop or labels.crop(train, learner.encoder)
@@ -133,7 +136,8 @@ def plan(recipe: Finetune, split: Split | None = None) -> Plan:
 def carry_out(planned: Plan) -> dict[str, Any]:
     """Train as planned, keep the best and the last weights, return the last metrics.
 
-    Raises :class:`InputError` where another process writes the run's folder.
+    Raises :class:`InputError` where another process writes the run's folder, or has divided the
+    store differently since.
     """
     t = planned.recipe.training
     with alone(planned.recipe.out, together=t.devices * t.nodes > 1):
@@ -146,9 +150,8 @@ def _train(planned: Plan) -> dict[str, Any]:
     out, t, labels = recipe.out, recipe.training, supervision(recipe.task)
     begin(out, recipe)
     _tell_of_seen(recipe, split, about)
-    own = recipe.store / "split.json"
-    if recipe.split is None and not own.is_file():
-        split.save(own)
+    if recipe.split is None:
+        keep(split, recipe.store)
     used = {"train": [v.id for v in train], "validation": [v.id for v in validation]}
     write_json(out / "cases.json", used)
 
@@ -176,63 +179,22 @@ def _train(planned: Plan) -> dict[str, Any]:
     }
 
 
-def weights_of(run: Path, which: Literal["best", "last"] = "best") -> Path:
-    """The file of a fine-tuning run's best weights, else of its last."""
-    path = run / f"{which}.safetensors"
-    return path if path.is_file() else run / "last.safetensors"
-
-
 def _tell_of_seen(recipe: Finetune, split: Split, about: dict[str, Any]) -> None:
     """Say so where the start was pretrained on images that this split tests on."""
     known = Path(recipe.start) / "cases.json"
     if recipe.start == "scratch" or not known.is_file():
         return
-    if transfer.about_start(Path(recipe.start))["data"] != about["data"]:
+    if transfer.about_start(Path(recipe.start)).get("data") != about["data"]:
         return  # another store's ids
-    seen = set(read_json(known)["train"]) & set(split.test)
+    kept = read_json(known)
+    if (said := wrong({"train": list[str]}, kept)) is not None:
+        raise InputError(f"{known} is damaged ({said}); restore it, or leave the file out.")
+    seen = set(kept["train"]) & set(split.test)
     if seen:
         say(
             f"{recipe.start} was trained on the images of {len(seen)} test volumes of this split: "
             "scores on them flatter the start; pretrain again now that the split is there."
         )
-
-
-def load_finetuned(
-    run: Path, which: Literal["best", "last"] = "best"
-) -> tuple[Learner, dict[str, Any]]:
-    """The best (else the last) model of a fine-tuning run, and what it says of itself."""
-    state, about = load_weights(weights_of(run, which))
-    learner = Learner(thaw(Task, about["task"]), transfer.build(about))
-    learner.load_state_dict(state)
-    return learner.eval(), about
-
-
-def _split(known: list[Volume], recipe: Finetune) -> Split:
-    if recipe.split is not None:
-        return Split.load(recipe.split)
-    path = recipe.store / "split.json"
-    if path.is_file():
-        return Split.load(path)
-    return Split.make(known, validation=recipe.validation, test=recipe.test, seed=recipe.split_seed)
-
-
-def _of(known: list[Volume], ids: Sequence[str], store: Store) -> list[Volume]:
-    """The volumes of a split, which need not have been made for these labels."""
-    labelled = {volume.id for volume in known}
-    for volume in store.of(ids):
-        if volume.id not in labelled:
-            raise InputError(
-                f"{volume.id} in {store.folder} lacks the label that this task needs; delete "
-                f"{store.folder / 'split.json'}, or give another split."
-            )
-    return store.of(ids)
-
-
-def _chosen(split: Split, labels: int | float | None) -> tuple[str, ...]:
-    """The volumes to train on; a whole number is a count (1.0 is one volume, not all of them)."""
-    if labels is None:
-        return split.train
-    return split.first(int(labels) if labels >= 1 and labels == int(labels) else labels)
 
 
 def _learner(

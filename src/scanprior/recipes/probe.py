@@ -21,6 +21,7 @@ from scanprior.fit import Training, engine
 from scanprior.metrics.grading import METRICS, Graded, estimates
 from scanprior.nn import encoders, probes
 from scanprior.recipes.begin import check_numbers
+from scanprior.recipes.divide import divide
 from scanprior.recipes.grades import write_table
 from scanprior.transfer import Channels
 
@@ -127,11 +128,10 @@ def _check(recipe: Probe) -> None:
 
 def _splits(recipe: Probe, store: Store, graded: list[Volume]) -> list[Split]:
     if recipe.folds is None:
-        path = store.folder / "split.json"
-        split = Split.load(path) if path.is_file() else Split.make(graded, seed=recipe.seed)
+        split = divide(store, graded, seed=recipe.seed)
         if split.test:
             return [split]
-    return Split.folds(graded, recipe.folds or 5, seed=recipe.seed)
+    return Split.folds(graded, recipe.folds or 5, seed=recipe.seed, through=store)
 
 
 def _encoder(recipe: Probe, store: Store) -> Encoder:

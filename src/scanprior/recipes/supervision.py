@@ -102,15 +102,22 @@ class LabelMaps(Supervision):
     def validate(
         self, learner: Learner, volumes: Sequence[Volume], crop: tuple[int, ...]
     ) -> dict[str, float]:
-        """Mean Dice over cases and foreground classes, on whole volumes in the store's grid."""
+        """Mean Dice over cases and foreground classes, on whole volumes in the store's grid.
+
+        A class that no label of ``volumes`` has does not count: its Dice would be 1 for leaving it
+        out. NaN where none of them has any.
+        """
         assert isinstance(learner.task, Segmentation)
+        classes = learner.task.classes
+        there = torch.zeros(classes, dtype=torch.bool)
         found = []
         for volume in volumes:
             image = torch.from_numpy(volume.read()).float()
             predicted = probabilities(learner, image, crop).argmax(0)
             label = torch.from_numpy(volume.read_label().astype("int64"))
-            found += hard_dice(predicted, label, learner.task.classes)
-        return {"dice": sum(found) / len(found)}
+            there[label.unique()] = True
+            found.append(hard_dice(predicted, label, classes))
+        return {"dice": float(torch.tensor(found, dtype=torch.float64)[:, there[1:]].mean())}
 
 
 class Grades(Supervision):

@@ -76,10 +76,11 @@ def _ran(told: dict[str, Any]) -> Ran:
 
 def _sentences(told: dict[str, Any], names: dict[str, str]) -> list[str]:
     widths = [f"{dims} {_joined(c, '-')}" for dims, c in told["encoder"]["channels"].items()]
+    levels = f"; channels of its levels: {'; '.join(widths)}" if widths else ""
     said = [
         f"scanprior {_joined(told['scanprior']) or 'of unknown version'}, on "
         f"{_joined(told['devices'], '; ') or 'an unknown device'}.",
-        f"Encoder {told['encoder']['name']}; channels of its levels: {'; '.join(widths)}.",
+        f"Encoder {told['encoder']['name']}{levels}.",
     ]
     said += [_store(store) for store in told["stores"]]
     if names:

@@ -6,6 +6,7 @@ metrics are dice, hd95 and nsd of a class; of classification truth, prediction a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ Frame = Any
 """A pandas frame or column, whose own annotations are unions that no checker can follow."""
 Row = dict[str, Any]
 """A row of a report's table: a column's name to text, a number, or NaN."""
+Curve = dict[int, float]
+"""Step to validation score."""
 BASELINES = ("scratch", "scratch-long")
 
 
@@ -123,6 +126,27 @@ class Results:
     def bounds(self) -> tuple[float, float]:
         """Between which the score lies."""
         return (-1.0, 1.0) if self.score == "kappa" else (0.0, 1.0)
+
+    @cached_property
+    def curves(self) -> dict[tuple[str, int], dict[int, Curve]]:
+        """Of each start and number of labels, the curve of each seed; a point has all classes."""
+        rows = self.validation[self.validation["metric"] == self.score]
+        wide = rows.pivot_table(
+            index=["start", "labels", "seed", "step"],
+            columns="class",
+            values="value",
+            aggfunc="mean",
+            dropna=False,
+            observed=True,
+        )
+        found: dict[tuple[str, int], dict[int, Curve]] = {}
+        for start, labels, seed in zip(rows["start"], rows["labels"], rows["seed"], strict=True):
+            found.setdefault((str(start), int(labels)), {}).setdefault(int(seed), {})
+        # A mean over classes only where every class has a value.
+        each = wide.mean(axis=1, skipna=False).dropna()
+        for (start, labels, seed, step), value in each.items():
+            found[str(start), int(labels)][int(seed)][int(step)] = float(value)
+        return found
 
     def cells(self) -> Cells:
         """The score; of segmentation a case's mean over classes, NaN where a class has none."""

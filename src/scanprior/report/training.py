@@ -4,11 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scanprior.report.results import Results, Row
+from scanprior.report.results import Curve, Results, Row
 from scanprior.statistics import first_reach
-
-Curve = dict[int, float]
-"""Step to validation score."""
 
 
 def convergence_table(results: Results) -> list[Row]:
@@ -23,30 +20,9 @@ def convergence_table(results: Results) -> list[Row]:
             "lowest": min(scores),
             "highest": max(scores),
         }
-        for (start, labels), of_seeds in sorted(_curves(results).items())
+        for (start, labels), of_seeds in sorted(results.curves.items())
         for step, scores in _common(list(of_seeds.values())).items()
     ]
-
-
-def _curves(results: Results) -> dict[tuple[str, int], dict[int, Curve]]:
-    """Of each start and number of labels, the curve of each seed; a point has all classes."""
-    rows = results.validation[results.validation["metric"] == results.score]
-    wide = rows.pivot_table(
-        index=["start", "labels", "seed", "step"],
-        columns="class",
-        values="value",
-        aggfunc="mean",
-        dropna=False,
-        observed=True,
-    )
-    found: dict[tuple[str, int], dict[int, Curve]] = {}
-    for start, labels, seed in zip(rows["start"], rows["labels"], rows["seed"], strict=True):
-        found.setdefault((str(start), int(labels)), {}).setdefault(int(seed), {})
-    # A mean over classes only where every class has a value.
-    each = wide.mean(axis=1, skipna=False).dropna()
-    for (start, labels, seed, step), value in each.items():
-        found[str(start), int(labels)][int(seed)][int(step)] = float(value)
-    return found
 
 
 def _common(curves: Sequence[Curve]) -> dict[int, list[float]]:
@@ -61,7 +37,7 @@ def steps_table(results: Results) -> list[Row]:
     Both curves are means over the seeds that start and scratch have; a start that has none in
     common with scratch, or no step in all of them, has no row.
     """
-    curves, table = _curves(results), list[Row]()
+    curves, table = results.curves, list[Row]()
     for start, labels in sorted(curves, key=lambda key: (key[1], _rank(results, key[0]))):
         mine, scratch = curves[start, labels], curves.get(("scratch", labels), {})
         seeds = sorted(mine.keys() & scratch.keys())

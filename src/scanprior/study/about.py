@@ -1,17 +1,17 @@
 """study.json: what a study was told, and what that comes to, for whoever has only its tables."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scanprior.data.label_names import label_names
 from scanprior.data.store import Store
-from scanprior.nn import encoders
-from scanprior.saved import read_json, write_json
+from scanprior.saved import freeze, read_json, seen_from, write_json
 from scanprior.study.jobs import Job, Plan
 from scanprior.study.plan import Study
+from scanprior.study.starts import run_of
 
 FILE = "study.json"
 
@@ -19,25 +19,19 @@ FILE = "study.json"
 def write(study: Study, plan: Plan) -> None:
     """Write ``study`` (the recipe) and ``ran`` to study.json.
 
-    ``ran`` has ``scanprior`` (versions) and ``devices`` of the jobs that have begun, ``encoder``,
-    ``task``, ``labels``, ``seeds``, ``folds``, ``validation`` and ``test`` (cases, a number a
-    fold), ``stores``, ``starts`` (a row a start), and ``classes`` (label value to name).
+    ``ran`` has ``scanprior`` (versions) and ``devices`` of the jobs that have begun, ``encoder``
+    (its name, and the channels of its levels in the cells that were trained), ``task``,
+    ``labels``, ``seeds``, ``folds``, ``validation`` and ``test`` (cases, a number a fold),
+    ``stores``, ``starts`` (a row a start), and ``classes`` (label value to name).
     """
     folders = dict.fromkeys(job.recipe.store for job in (*plan.cells, *plan.pretrainings))
-    stores = {folder: Store(folder) for folder in folders}
-    mine = stores[study.store.resolve()]
     environments = [_kept(job.folder / "environment.json") for job in plan.jobs]
-    dims = sorted({int(job.recipe.spatial_dims or mine.spatial_dims) for job in plan.cells})
+    saved = [_kept(job.folder / "last.json") for job in plan.cells]
+    levels = {f"{about['spatial_dims']}D": about["channels"] for about in saved if about}
     ran = {
         "scanprior": sorted({e["packages"]["scanprior"] for e in environments if e}),
         "devices": sorted({e["device"] for e in environments if e}),
-        "encoder": {
-            "name": study.encoder,
-            "channels": {
-                f"{d}D": encoders.build(study.encoder, d, mine.channels, study.widths).channels
-                for d in dims
-            },
-        },
+        "encoder": {"name": study.encoder, "channels": dict(sorted(levels.items()))},
         "task": type(study.task).__module__.rpartition(".")[2],
         "labels": sorted({job.labels for job in plan.cells}),
         "seeds": study.seeds,
@@ -45,31 +39,24 @@ def write(study: Study, plan: Plan) -> None:
         "pretrain_each_seed": study.pretrain_each_seed,
         "validation": [len(parts.validation) for parts in plan.parts.values()],
         "test": [len(parts.test) for parts in plan.parts.values()],
-        "stores": [_store(store) for store in stores.values()],
-        "classes": label_names(mine),
+        "stores": [_store(plan.stores[folder]) for folder in folders],
+        "classes": label_names(plan.stores[study.store.resolve()]),
         "starts": _starts(plan),
     }
-    write_json(study.out / FILE, {"study": study, "ran": ran})
+    write_json(study.out / FILE, {"study": _told(study), "ran": ran})
 
 
-def label_names(store: Store) -> dict[str, str]:
-    """Label value to name, background left out, as the ``dataset.json`` of the store's source has
-    them; none where there is no such file.
-
-    The Decathlon writes ``{"1": "liver"}``, nnU-Net ``{"liver": 1}``.
-    """
-    source = store.header["recipe"].get("source")
-    if not source or "autolabel" in store.header:  # whose classes are tissues
-        return {}
-    path = Path(source) / "dataset.json"
-    if not path.is_file():
-        return {}
-    try:
-        told = json.loads(path.read_text())["labels"].items()
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return {}  # names are a help, and the store does not need them
-    pairs = [(a, b) if str(a).isdecimal() else (b, a) for a, b in told]
-    return {str(value): str(name) for value, name in pairs if str(value).isdecimal() and int(value)}
+def _told(study: Study) -> dict[str, Any]:
+    """The recipe, with paths as they are reached from the study's folder."""
+    told: dict[str, Any] = freeze(study)
+    for name, value in vars(study).items():
+        if isinstance(value, Path):
+            told[name] = seen_from(study.out, value)
+    runs = [(text, run_of(text)) for text in study.starts]
+    told["starts"] = [
+        f"{run[0]}run:{seen_from(study.out, run[1])}" if run else text for text, run in runs
+    ]
+    return told
 
 
 def _store(store: Store) -> dict[str, Any]:

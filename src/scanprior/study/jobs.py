@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scanprior.data.split import Split
+from scanprior.data.store import Store
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.pretrain import Pretrain
 from scanprior.study.subsets import Parts
@@ -54,6 +55,8 @@ class Plan:
     cells: tuple[Job, ...]
     splits: dict[Path, Split]
     """What the recipes' ``split`` files are to hold."""
+    stores: dict[Path, Store]
+    """Those of the recipes, by their folder."""
 
     @property
     def jobs(self) -> list[Job]:

@@ -8,7 +8,7 @@ from typing import Any
 from scanprior import pretext
 from scanprior.contracts import InputError
 from scanprior.data.crops import fitting_crop
-from scanprior.data.split import Split
+from scanprior.data.split import Split, relatives
 from scanprior.data.store import Store, Volume
 from scanprior.fit import Training
 from scanprior.nn import encoders
@@ -32,19 +32,19 @@ def plan(study: Study) -> Plan:
 class _Planner:
     def __init__(self, study: Study):
         self.study, self.out = study, study.out.resolve()
-        self.store = Store(study.store.resolve())
+        self.stores: dict[Path, Store] = {}
+        self.store = self._open(study.store)
         # Folds differ by a volume or a patient: a number of labels is one that all of them have.
-        if study.folds:
-            self.parts = {seed: subsets.parts(self.store, study, seed) for seed in study.seeds}
-        else:
-            self.parts = dict.fromkeys(study.seeds, subsets.parts(self.store, study))
-        self.pool = min(len(parts.pool) for parts in self.parts.values())
-        self.held = {
-            seed: subsets.relatives(self.store, self.store, parts.test)
-            for seed, parts in self.parts.items()
+        parts = subsets.parts(self.store, study)
+        self.parts = {seed: parts[self._fold(seed)] for seed in study.seeds}
+        self.pool = min(len(of_seed.pool) for of_seed in self.parts.values())
+        held = [relatives(self.store, of_fold.test) for of_fold in parts]
+        self.held = {seed: held[self._fold(seed)] for seed in study.seeds}
+        self.order = {
+            seed: subsets.order(self.store, of_seed.pool, study.split_seed, seed)
+            for seed, of_seed in self.parts.items()
         }
-        other = study.pretraining_store
-        self.images = self.store if other is None else Store(other.resolve())
+        self.images = self._open(study.pretraining_store or study.store)
         self.splits: dict[Path, Split] = {}
         self.starts = {text: starts.parse(text, self.store.spatial_dims) for text in study.starts}
         names = [start.name for start in self.starts.values()]
@@ -84,13 +84,29 @@ class _Planner:
             pretrainings=tuple({j.folder: j for j in self.pretrainings.values()}.values()),
             cells=tuple(cells.values()),
             splits=self.splits,
+            stores=self.stores,
         )
+
+    def _open(self, folder: Path) -> Store:
+        """The store, opened once."""
+        folder = folder.resolve()
+        if folder not in self.stores:
+            self.stores[folder] = Store(folder)
+        return self.stores[folder]
+
+    def _fold(self, seed: int) -> int:
+        return seed if self.study.folds else 0
+
+    def _held(self, store: Store, cells: int) -> set[str]:
+        """Of ``store``, what the cells of a seed are tested on, and its relatives."""
+        found = relatives([*self.store, *store], self.held[cells])
+        return found & {volume.id for volume in store}
 
     def _key(self, start: Start, seed: int) -> tuple[str, int, int]:
         """Name, seed and fold of the pretraining that a cell of this seed starts from."""
         study = self.study
         own = seed if study.pretrain_each_seed else 0
-        return start.name, own, seed if study.folds else 0
+        return start.name, own, self._fold(seed)
 
     def _pretraining(self, start: Start, seed: int, cells: int) -> Job:
         """The one with this ``seed``, for the cells of the seed ``cells``."""
@@ -110,7 +126,7 @@ class _Planner:
         }
         if task is not None:
             store = self._unlabelled(start)
-            held = subsets.relatives(self.store, store, self.held[cells])
+            held = self._held(store, cells)
             more["split"] = self._split(self._of_fold("pretraining", cells, held), (), (), held)
             recipe = Pretrain(store=store.folder, out=self.out, task=task, **more)
         else:
@@ -143,8 +159,8 @@ class _Planner:
         if self.study.supervised is None:
             raise InputError("start supervised needs --supervised STORE; scanprior autolabel makes "
                              "one.")  # fmt: skip
-        store = Store(self.study.supervised.resolve())
-        held = subsets.relatives(self.store, store, self.held[cells])
+        store = self._open(self.study.supervised)
+        held = self._held(store, cells)
         train = tuple(v.id for v in store if v.labelled and v.id not in held)
         if not train:
             raise InputError(f"{store.folder} has no label maps beyond the test volumes.")
@@ -158,12 +174,11 @@ class _Planner:
         training = self._of_slices(start, study.finetuning)
         if start.kind == "scratch-long":
             training = replace(training, steps=training.steps + self._long(start, training))
-        pool = subsets.order(self.store, parts.pool, study.split_seed, seed)
         validation = parts.validation if study.validate_every else ()
         recipe = Finetune(
             store=self.store.folder,
             out=self.out,
-            split=self._split(f"seed-{seed}", pool, validation, self.held[seed]),
+            split=self._split(f"seed-{seed}", self.order[seed], validation, self.held[seed]),
             start=str(begin) if begin else "scratch",
             task=study.task,
             labels=float(labels),
@@ -196,9 +211,9 @@ class _Planner:
         return self._named(job, f"{start.name}-{labels}-labels-seed-{seed}", "cells")
 
     def _named(self, job: Job, name: str, room: str) -> Job:
-        store, split = job.recipe.store, job.recipe.split
+        split = job.recipe.split
         assert split is not None
-        digest = self.store.digest if store == self.store.folder else Store(store).digest
+        digest = self._open(job.recipe.store).digest
         return named(job, name, self.out / room, self.splits[split], digest)
 
     def _split(

@@ -12,7 +12,8 @@ from scanprior.data.store import Store, Volume, write_array
 from scanprior.downstream.classification import Classification
 from scanprior.metrics import REGIONS, case_scores, groups
 from scanprior.predict import image_probabilities, probabilities
-from scanprior.recipes.finetune import Finetune, load_finetuned
+from scanprior.recipes.finetune import Finetune
+from scanprior.recipes.finetuned import load_finetuned
 from scanprior.recipes.grades import row
 from scanprior.study.jobs import Test
 from scanprior.whole import replacing

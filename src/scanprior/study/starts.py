@@ -32,10 +32,10 @@ def parse(text: str, store_dims: int) -> Start:
     Raises :class:`InputError` for an unknown one, for slices of photographs, and where a run's
     folder is none.
     """
-    name, sign, path = text.partition("run:")
-    if sign and (not name or name.endswith("=")):
-        dims = transfer.about_start(Path(path))["spatial_dims"]
-        return Start(name[:-1] or text, "run", 2 if dims == 2 else 3, str(Path(path).resolve()))
+    if told := run_of(text):
+        name, path = told
+        dims = transfer.about_start(path)["spatial_dims"]
+        return Start(name[:-1] or text, "run", 2 if dims == 2 else 3, str(path.resolve()))
     name = text.removesuffix(SLICES)
     if name != text and store_dims < 3:
         raise InputError(f"start {text} cuts slices, but the store's images have no depth; leave "
@@ -51,6 +51,12 @@ def parse(text: str, store_dims: int) -> Start:
         f"there is no start {text!r}; use scratch, scratch-long, supervised, run:FOLDER or one of "
         f"{', '.join(pretext.names())}, with {SLICES} after it for slices."
     )
+
+
+def run_of(text: str) -> tuple[str, Path] | None:
+    """``NAME=`` (or nothing) and the folder of a start ``NAME=run:FOLDER``; None of another."""
+    name, sign, path = text.partition("run:")
+    return (name, Path(path)) if sign and (not name or name.endswith("=")) else None
 
 
 def changes(overrides: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -1,14 +1,15 @@
 """Who is tested, who draws the curve, and in which order each seed takes the labelled volumes."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from scanprior.contracts import InputError
-from scanprior.data.split import Split
-from scanprior.data.split import relatives as related
+from scanprior.data.split import Split, relatives
 from scanprior.data.store import Store, Volume
 from scanprior.study.plan import Study
 
@@ -22,38 +23,41 @@ class Parts(NamedTuple):
     test: tuple[str, ...]
 
 
-def parts(store: Store, study: Study, fold: int = 0) -> Parts:
-    """The given split's parts, or new ones: a pure function of the store, the counts and the seed.
+def parts(store: Store, study: Study) -> list[Parts]:
+    """The parts of each of the study's folds in turn, or those of its one test set: of the given
+    split, or new ones, a pure function of the store, the counts and the seed.
 
-    ``fold`` says which part of ``study.folds`` is tested, where there are any.
-
-    Raises :class:`InputError` where too few volumes are labelled, or a patient is in two parts.
+    Raises :class:`InputError` where too few volumes are labelled, or a given split has a patient in
+    two parts.
     """
     if study.split:
-        split = Split.load(study.split)
+        splits = [_given(store, study.split)]
     else:
-        split = _folded(store, study, fold) if study.folds else _made(store, study)
-    found = Parts(split.train, split.validation, split.test)
-    for ids in found:
-        store.of(ids)
-    if not found.test or not found.pool:
+        splits = _folded(store, study) if study.folds else [_made(store, study)]
+    if not all(split.test and split.train for split in splits):
         raise InputError(
             "the split leaves no volume to test on, or none to train on; make another."
         )
-    for one, others in (
-        (found.test, found.pool + found.validation),
-        (found.validation, found.pool),
+    return [Parts(split.train, split.validation, split.test) for split in splits]
+
+
+def _given(store: Store, path: Path) -> Split:
+    split = Split.load(path)
+    store.of(split.train + split.validation + split.test)
+    for ids, others in (
+        (split.test, split.train + split.validation),
+        (split.validation, split.train),
     ):
-        shared = relatives(store, store, one) & set(others)
-        if shared:
+        if shared := relatives(store, ids) & set(others):
             raise InputError(
-                f"{min(shared)} is of the same patient as a volume held out; correct the split."
+                f"{path}: {min(shared)} is of the same patient as a volume held out, or a copy of "
+                "one, perhaps through other scans of the store; give both the same part."
             )
-    return found
+    return split
 
 
 def _made(store: Store, study: Study) -> Split:
-    labelled = [v for v in store if v.labelled or v.grade is not None]
+    labelled = _labelled(store)
     given = {v.record["partition"] for v in labelled}
     drawn = sum(v.record["partition"] not in ("test", "val") for v in labelled)
     test = 0 if "test" in given else study.test
@@ -65,19 +69,23 @@ def _made(store: Store, study: Study) -> Split:
             "--test or --validation."
         )
     return Split.make(
-        labelled, validation=validation / drawn, test=test / drawn, seed=study.split_seed
+        store, validation=validation / drawn, test=test / drawn, seed=study.split_seed
     )
 
 
-def _folded(store: Store, study: Study, fold: int) -> Split:
-    labelled = [v for v in store if v.labelled or v.grade is not None]
-    share = study.validation / max(1.0, len(labelled) * (1 - 1 / study.folds))
-    return Split.folds(labelled, study.folds, share, study.split_seed)[fold]
+def _folded(store: Store, study: Study) -> list[Split]:
+    rest = len(_labelled(store)) * (1 - 1 / study.folds)
+    if study.validation > rest / 2:
+        raise InputError(
+            f"{store.folder} has about {rest:.0f} labelled volumes beside each of {study.folds} "
+            f"folds, too few for {study.validation} to validate on; give --validation "
+            f"{math.floor(rest / 2)} at most."
+        )
+    return Split.folds(store, study.folds, study.validation / max(1.0, rest), study.split_seed)
 
 
-def relatives(store: Iterable[Volume], others: Iterable[Volume], ids: Collection[str]) -> set[str]:
-    """Ids in ``others`` of ``ids`` of ``store``, and of whatever shares a patient or bytes."""
-    return related([*store, *others], ids) & {volume.id for volume in others}
+def _labelled(store: Store) -> list[Volume]:
+    return [v for v in store if v.labelled or v.grade is not None]
 
 
 def order(store: Store, pool: Sequence[str], split_seed: int, seed: int) -> tuple[str, ...]:

@@ -3,17 +3,17 @@
 import time
 import traceback
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from scanprior.alone import lock
 from scanprior.contracts import InputError
 from scanprior.fit.log import rows
-from scanprior.fit.schedule import ELSEWHERE
+from scanprior.recipes.begin import changed
 from scanprior.recipes.finetune import finetune
 from scanprior.recipes.pretrain import Pretrain, pretrain
-from scanprior.saved import freeze, read_json, write_json
+from scanprior.saved import read_json, thaw, write_json
 from scanprior.study.jobs import Job
 from scanprior.study.score import score
 from scanprior.whole import replacing
@@ -59,9 +59,19 @@ def status(job: Job) -> Status | None:
     # a number that was not known is null in JSON
     known = {name: value for name, value in read_json(path).items() if value is not None}
     found = Status(**known)
-    if found.state == "done" and not _agrees(freeze(job.recipe), _recipe(job.folder)):
+    if found.state == "done" and not _of(job):
         return Status("failed", reason=f"{job.folder} was run with other settings; delete it.")
     return found
+
+
+def _of(job: Job) -> bool:
+    """Whether the run in the job's folder is the job's, wherever store, start and split lie now:
+    the folder's name has a hash of what they hold."""
+    try:
+        theirs = thaw(type(job.recipe), read_json(job.folder / "recipe.json"))
+    except InputError:
+        return False
+    return set(changed(job.recipe, theirs)) <= {"store", "start", "split"}
 
 
 def attempt(job: Job) -> None:
@@ -105,20 +115,3 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write whole or not at all."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)
-
-
-def _recipe(folder: Path) -> dict[str, Any]:
-    path = folder / "recipe.json"
-    return read_json(path) if path.is_file() else {}
-
-
-def _agrees(mine: Any, theirs: Any, top: bool = True) -> bool:
-    """Whether a recipe is the one of a folder, but for where things lie or are computed, how they
-    are watched, and newer fields."""
-    if isinstance(mine, dict) and isinstance(theirs, dict):
-        other = {"out", "store", "start", "split"} if top else ELSEWHERE
-        return all(
-            name in other or name not in theirs or _agrees(mine[name], theirs[name], top=False)
-            for name in mine
-        )
-    return mine == theirs

@@ -1,0 +1,58 @@
+"""A fine-tuned model, read from the folder of its run."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from scanprior import transfer
+from scanprior.contracts import InputError, Learner, Task
+from scanprior.data.kept import wrong
+from scanprior.data.prepare import Prepare
+from scanprior.saved import load_weights, thaw
+
+_MODEL = {
+    "task": dict,
+    "crop": list[int],
+    "spacing": list[float],
+    "resolved_spacing": list[float] | None,
+    "prepared": dict,
+}
+"""What a fine-tuned model says of itself, beside its encoder's part."""
+
+
+def weights_of(run: Path, which: Literal["best", "last"] = "best") -> Path:
+    """The file of a fine-tuning run's best weights, else of its last."""
+    path = run / f"{which}.safetensors"
+    return path if path.is_file() else run / "last.safetensors"
+
+
+def load_finetuned(
+    run: Path, which: Literal["best", "last"] = "best"
+) -> tuple[Learner, dict[str, Any]]:
+    """The best (else the last) model of a fine-tuning run, and what it says of itself.
+
+    Raises :class:`InputError` where the file is missing, damaged, or not such a model.
+    """
+    path = weights_of(run, which)
+    state, about = load_weights(path)
+    transfer.check_about(path, state, about)
+    if (said := wrong(_MODEL, about)) is not None:
+        raise InputError(f"{path} is damaged ({said}); copy it again or rerun.")
+    try:
+        task = thaw(Task, about["task"])
+        Prepare.from_json(about["prepared"])
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {error}") from error
+    most = max((max(tensor.shape, default=0) for tensor in state.values()), default=0)
+    if getattr(task, "classes", 0) > most + 1:  # a few bytes could ask for all memory there is
+        raise InputError(
+            f"{path} says that it knows {task.classes} classes, more than it can hold; copy it "
+            "again or rerun."
+        )
+    learner = Learner(task, transfer.build(about))
+    try:
+        learner.load_state_dict(state)
+    except RuntimeError as error:  # tensors that are missing, or of another shape
+        raise InputError(
+            f"{path} does not hold the model that it describes; copy it again or rerun."
+        ) from error
+    return learner.eval(), about
