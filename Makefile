@@ -45,7 +45,7 @@ docs: setup
 # files. The lock names no build of torch: which it is depends on the index.
 lock: setup
 	$(PIP) install -c constraints.txt pip-tools
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras --no-header --no-annotate \
 		--no-emit-options --all-build-deps --extra dev -c constraints.txt -o $(VENV)/lock pyproject.toml
 	sed 's/+cpu / /' $(VENV)/lock > requirements.lock
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "promises.md").read_text()
-PIN = re.compile(r"^([\w.-]+)==([\w.]+)", re.MULTILINE)
+PIN = re.compile(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", re.MULTILINE)
 LINKS = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)
 
 
