@@ -594,3 +594,12 @@ def test_the_same_results_give_the_same_report(tmp_path):
         run_report(Report(results=path, out=tmp_path / out))
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+def test_a_table_that_was_cut_short_is_said(tmp_path):
+    path = written(classification(), tmp_path)
+    read_results(path)
+    text = path.read_text()
+    path.write_text(text[: text.rindex(",")])
+    with pytest.raises(InputError, match=r"results\.csv has a row that ends too early"):
+        read_results(path)

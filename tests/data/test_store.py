@@ -32,7 +32,7 @@ def test_an_index_that_counts_more_classes_than_labels_can_be(
     ball_store: Path, tmp_path: Path
 ) -> None:
     """A model of so many would take all memory."""
-    path = shutil.copy(ball_store / "index.json", tmp_path)
+    path = Path(shutil.copy(ball_store / "index.json", tmp_path))
     index = json.loads(path.read_text())
     path.write_text(json.dumps(index | {"classes": 2**16}))
     assert Store(tmp_path).classes == 2**16

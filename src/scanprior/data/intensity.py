@@ -1,5 +1,6 @@
 """What a voxel's number means: foreground, z-scores, [0, 1], CT windows."""
 
+import math
 from collections import Counter
 from itertools import product
 from typing import Any, Literal
@@ -9,6 +10,8 @@ import numpy as np
 from scanprior.contracts import InputError
 
 Intensity = Literal["zscore", "unit", "window", "none"]
+_PIECE = 1 << 20
+"""Numbers that are doubles at a time."""
 
 
 def foreground(array: np.ndarray) -> np.ndarray:
@@ -28,13 +31,21 @@ def foreground(array: np.ndarray) -> np.ndarray:
 
 def statistics(array: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     """Per channel of the raw ``(c, *s)``: mean and deviation in the mask, minimum and maximum."""
-    inside = [channel[mask].astype(np.float64) for channel in array]
+    inside = [_moments(channel[mask]) for channel in array]
     return {
-        "mean": [float(values.mean()) for values in inside],
-        "std": [float(values.std()) for values in inside],
+        "mean": [mean for mean, _ in inside],
+        "std": [deviation for _, deviation in inside],
         "minimum": [float(channel.min()) for channel in array],
         "maximum": [float(channel.max()) for channel in array],
     }
+
+
+def _moments(values: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation, in double precision but never all of it at once."""
+    mean = values.mean(dtype=np.float64)
+    parts = np.array_split(values, 1 + len(values) // _PIECE)
+    squares = math.fsum(float(np.square(part - mean).sum()) for part in parts)
+    return float(mean), math.sqrt(squares / len(values))
 
 
 def scaled(
@@ -44,27 +55,32 @@ def scaled(
 
     A channel without contrast becomes zeros.
     """
-    return np.stack([_channel(channel, mask, kind, window) for channel in array])
+    result = np.zeros(array.shape, np.float32)
+    for channel, there in zip(array, result, strict=True):
+        if kind == "none":
+            there[...] = channel
+            continue
+        shift, scale = _shift_and_scale(channel, mask, kind, window)
+        # Rounding leaves a constant channel a deviation of almost nothing; do not divide by it.
+        if scale <= 1e-9 * abs(shift) or scale == 0:
+            continue
+        for before, after in zip(channel, there, strict=True):  # a slice's doubles at a time
+            after[...] = (before - np.float64(shift)) / scale
+        if kind != "zscore":
+            there.clip(0, 1, out=there)
+    return result
 
 
-def _channel(
+def _shift_and_scale(
     channel: np.ndarray, mask: np.ndarray, kind: Intensity, window: tuple[float, float] | None
-) -> np.ndarray:
-    if kind == "none":
-        return channel
+) -> tuple[float, float]:
+    """What is taken from each voxel of a channel ``(*s)``, and what the rest is divided by."""
     if kind == "zscore":
-        inside = channel[mask].astype(np.float64)
-        shift, scale = inside.mean(), inside.std()
+        return _moments(channel[mask])
+    if kind == "unit":
+        low, high = np.percentile(channel[mask], (0.5, 99.5))
+    elif window is None:
+        raise InputError("intensity 'window' needs a window, as --window -160 240.")
     else:
-        if kind == "window":
-            if window is None:
-                raise InputError("intensity 'window' needs a window, as --window -160 240.")
-            low, high = window
-        else:
-            low, high = np.percentile(channel[mask], (0.5, 99.5))
-        shift, scale = low, high - low
-    # Rounding leaves a constant channel a deviation of almost nothing; do not divide by it.
-    if scale <= 1e-9 * abs(shift) or scale == 0:
-        return np.zeros_like(channel)
-    result = ((channel - np.float64(shift)) / scale).astype(np.float32)
-    return result if kind == "zscore" else result.clip(0, 1)
+        low, high = window
+    return low, high - low

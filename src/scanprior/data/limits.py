@@ -4,8 +4,8 @@ import os
 
 from scanprior.contracts import InputError
 
-USUAL = 2**29
-"""Voxels times channels: 2 GiB as float32, 2,048 slices of 512 x 512."""
+USUAL = 2**28
+"""Voxels times channels: 1,024 slices of 512 x 512, which doctor and prepare read in 4 GiB."""
 
 
 def limit() -> int:
@@ -13,6 +13,12 @@ def limit() -> int:
     variable) or, where that is not set, :data:`USUAL`."""
     said = os.environ.get("SCANPRIOR_MAX_VOXELS", "")
     return int(said) if said.isdigit() else USUAL
+
+
+def counted(voxels: int, itemsize: int) -> int:
+    """``voxels`` of ``itemsize`` bytes as the limit counts them: memory is what it is about, so
+    that those of 8 bytes count twice."""
+    return voxels * max(1, itemsize // 4)
 
 
 def check_size(voxels: int, name: object) -> None:

@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from scanprior.contracts import InputError
 from scanprior.data.files import BROKEN, NIBABEL, PHOTOGRAPH, SITK, suffix
 from scanprior.data.itk import itk_header
+from scanprior.data.limits import counted
 from scanprior.data.nifti import opened, voxels
 
 _PIECE = 1 << 20
@@ -22,7 +23,7 @@ class Header(NamedTuple):
     """What a file says of itself without being read."""
 
     voxels: int
-    """How many numbers it declares, channels included."""
+    """How many numbers it declares, channels included, as the limit counts them."""
     fractional: bool
     """Whether they are stored as fractions, or as scaled whole numbers."""
 
@@ -35,8 +36,9 @@ def header(path: Path) -> Header | None:
             image = opened(path)
             proxy = image.dataobj
             scaled = (getattr(proxy, "slope", 1), getattr(proxy, "inter", 0)) != (1, 0)
-            kind = image.get_data_dtype().kind
-            return Header(math.prod(map(int, image.shape)), kind == "f" or scaled)
+            kind = image.get_data_dtype()
+            count = counted(math.prod(map(int, image.shape)), kind.itemsize)
+            return Header(count, kind.kind == "f" or scaled)
         if ending in SITK:
             reader = itk_header(path)
             kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())

@@ -1,5 +1,6 @@
 """Reading a study's ``results.csv``, and the ``cells.csv`` beside it, with every row checked."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,8 +65,12 @@ def _table(path: Path, columns: Sequence[str]) -> Frame:
     """All as text: a case may be called NA, or 007."""
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
+        with path.open(encoding="utf-8", newline="") as file:  # pandas fills short rows
+            lengths = [len(row) for row in csv.reader(file) if row]
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); give a study's CSV.") from error
+    if min(lengths) < lengths[0]:
+        raise InputError(f"{path} has a row that ends too early; restore it.")
     lacking = [column for column in columns if column not in rows.columns]
     if lacking:
         raise InputError(f"{path} has no column {lacking[0]!r}; give a study's CSV.")

@@ -1,0 +1,1 @@
+"""Bad input in numbers: what ``fuzz.py`` makes, tries and judges."""
