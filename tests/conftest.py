@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scanprior import nd
+from scanprior.data.sources.case import file_hash
 from scanprior.data.store import write_array
 from scanprior.saved import write_json
 
@@ -71,8 +72,10 @@ def ball_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         axes = np.meshgrid(*map(np.arange, shape), indexing="ij")
         inside = sum((a - c) ** 2 for a, c in zip(axes, centre, strict=True)) < 36
         image = draw.normal(size=(1, *shape)) * 0.3 + 2 * inside
-        write_array(folder / "volumes" / f"ball_{i:02}.image.b2nd", image.astype(np.float16))
-        write_array(folder / "volumes" / f"ball_{i:02}.label.b2nd", inside.astype(np.uint8))
+        arrays = {"image": image.astype(np.float16), "label": inside.astype(np.uint8)}
+        paths = {kind: folder / "volumes" / f"ball_{i:02}.{kind}.b2nd" for kind in arrays}
+        for kind, array in arrays.items():
+            write_array(paths[kind], array)
         records.append(
             {
                 "id": f"ball_{i:02}",
@@ -82,6 +85,7 @@ def ball_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "partition": "train",
                 "shape": [1, *shape],
                 "spacing": [1.0, 1.0, 1.0],
+                "stored": {kind: file_hash(path) for kind, path in paths.items()},
             }
         )
     write_json(

@@ -149,6 +149,9 @@ def test_json_that_is_missing_or_damaged_is_refused(tmp_path: Path) -> None:
         ("/home/a/demo/study/x.json", "x.json"),
         ("/scratch/patients/store", "store"),
         ("/", ""),
+        ("/home/a/demo", ".."),
+        ("/home/a/patients/store", "store"),
+        ("/home/b/patients/store", "store"),
         ("/home/a/demo/../demo/store", "../store"),
     ],
 )
@@ -160,3 +163,16 @@ def test_relative_paths_stay_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     assert seen_from(Path("study"), Path("store")) == "../store"
     assert seen_from(Path("study"), tmp_path / "store") == "../store"
+
+
+def test_paths_lead_there_through_links(tmp_path: Path) -> None:
+    away, here = tmp_path / "disk" / "away", tmp_path / "here"
+    for folder in (away, here / "store"):
+        folder.mkdir(parents=True)
+    (here / "runs").symlink_to(away)
+    (away.parent / "linked").symlink_to(here / "store")
+    out = here / "runs" / "study"
+    assert seen_from(out, here / "store") == "store"  # by links it would be ../../store
+    (away / "store").mkdir()
+    assert (out / seen_from(out, here / "runs" / "store")).resolve() == away / "store"
+    assert seen_from(here / "study", away.parent / "linked") == "../store"

@@ -126,12 +126,12 @@ def _known(value: Any) -> Any:
 
 
 def seen_from(folder: Path, path: Path) -> str:
-    """``path`` as it is reached from ``folder``: what is written there is read elsewhere too, and
-    need not tell of the machine. Its name alone where the two share nothing but the root."""
-    here, there = os.path.abspath(folder), Path(os.path.abspath(path))
-    if os.path.commonpath([here, there]) == there.anchor:
-        return there.name
-    return Path(os.path.relpath(there, here)).as_posix()
+    """``path`` as it is reached from ``folder``, links followed; its name alone where that is by
+    more than one folder up. What is written there is read elsewhere too, and need not tell of the
+    machine."""
+    there = Path(os.path.realpath(path))
+    seen = Path(os.path.relpath(there, os.path.realpath(folder)))
+    return there.name if seen.parts[:2] == ("..", "..") else seen.as_posix()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import highdicom
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -14,6 +15,8 @@ from scanprior.data import sources
 from scanprior.data.files import read_image
 from scanprior.data.geometry import to_ras
 from scanprior.data.sources import SourceOptions
+from scanprior.data.sources.dicom import frames_of
+from scanprior.data.sources.dicom_seg_write import segmentation, write_segmentation
 from scanprior.data.store import Store
 from tests.conftest import DATA, real
 from tests.data.dicom_files import SECRETS, write_series
@@ -131,6 +134,37 @@ def test_a_mosaic_is_never_taken_for_a_photograph(tmp_path):
             continue
         with pytest.raises(InputError, match=f"{gone}.*a mosaic without a position"):
             other.read()
+
+
+def test_segments_of_a_mosaic_lie_on_the_mosaic(tmp_path):
+    for path in (real("awkward") / "dicom" / "siemens_mosaic").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    first, second = sources.find(tmp_path, None, SourceOptions())
+    image, _ = second.read()
+    label = (image.array[0] > np.quantile(image.array, 0.8)).astype(np.uint8)
+    label[[0, -1], 3:9, 5:20] = 2  # on the first and the last tile
+    made = segmentation(frames_of(second), label, image, ("bright", "box"), "ab" * 32)
+    write_segmentation(tmp_path / "seg", made)
+    written, source = pydicom.dcmread(tmp_path / "seg"), pydicom.dcmread(second.images[0])
+    assert (written.Rows, written.Columns) == label.shape[1:]
+    for group in written.PerFrameFunctionalGroupsSequence:
+        (item,) = group.DerivationImageSequence[0].SourceImageSequence
+        assert item.ReferencedSOPInstanceUID == source.SOPInstanceUID
+        assert item.SpatialLocationsPreserved == "NO"  # its pixels are not the picture's
+    again, labelled = sources.find(tmp_path, None, SourceOptions())
+    assert again.label is None
+    assert labelled.id == second.id
+    read = labelled.read()[1]
+    assert read is not None
+    assert np.array_equal(read.array[0], label)
+    volume = highdicom.seg.segread(tmp_path / "seg").get_volume(combine_segments=True)
+    theirs = np.argwhere(volume.array == 2) @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    index = np.argwhere(label == 2)[:, ::-1]
+    ours = (index @ image.affine[:3, :3].T + image.affine[:3, 3]) * [-1, -1, 1]
+    for places in (theirs, ours):
+        places[:] = places[np.lexsort(np.round(places, 2).T)]
+    assert np.allclose(theirs, ours, atol=1e-3)
+    assert first.id != second.id
 
 
 def test_formats_of_one_scan_agree():

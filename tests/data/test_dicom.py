@@ -226,6 +226,16 @@ def test_multi_frame_files(tmp_path):
         only(tmp_path)
 
 
+@pytest.mark.parametrize("gone", ["RescaleSlope", "RescaleIntercept"])
+def test_half_a_scale_of_one_frame_is_refused(tmp_path, gone):
+    enhanced(tmp_path / "one", array_of(shape=(9, 12, 14)), affine_of())
+    data = pydicom.dcmread(tmp_path / "one")
+    delattr(data.PerFrameFunctionalGroupsSequence[4].PixelValueTransformationSequence[0], gone)
+    data.save_as(tmp_path / "one")
+    with pytest.raises(InputError, match="one of slope and intercept without the other"):
+        only(tmp_path)
+
+
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless])
 def test_compressed_files(tmp_path, syntax):
     array = np.abs(array_of(shape=(3, 32, 32)))
@@ -264,6 +274,7 @@ def test_what_is_no_scan_is_left_out_with_a_word(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "2 x localiser" in said
     assert "1 x report" in said
+    assert "2 x file that is no DICOM" in said
     assert len(scout) == 2
     assert only(tmp_path / "DICOMDIR").shape == SHAPE
     shutil.rmtree(tmp_path / "scan")

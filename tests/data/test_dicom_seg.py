@@ -8,6 +8,7 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
 from scanprior.contracts import InputError
 from scanprior.data import sources
@@ -16,7 +17,7 @@ from scanprior.data.sources import Case, SourceOptions
 from scanprior.data.sources import dicom_seg_write as writer
 from scanprior.data.sources.dicom import frames_of
 from scanprior.data.store import Store
-from tests.data.dicom_files import LPS, SECRETS, orientation, pixels, position, uid, write_series
+from tests.data.dicom_files import LPS, SECRETS, pixels, position, uid, write_series
 from tests.data.test_dicom import NONE, affine_of, array_of, enhanced, header
 
 SHAPE = (9, 11, 13)  # 143 pixels: frames begin within bytes
@@ -139,6 +140,47 @@ def test_of_several_times_it_belongs_to_the_one_it_names(tmp_path):
     assert np.array_equal(read.array[0], boxes())
 
 
+@pytest.mark.parametrize("label", [boxes(), np.zeros(SHAPE, np.uint8)], ids=["boxes", "nothing"])
+def test_of_several_times_in_one_file_each_has_its_own(tmp_path, label):
+    enhanced(tmp_path / "s", array_of(shape=(18, 11, 13)), affine_of(), times=2)
+    first, second = sources.find(tmp_path, None, NONE)
+    other = np.flip(label, 2).copy()
+    drawn(second, label, tmp_path / "a")
+    found = sources.find(tmp_path, None, NONE)
+    assert [case.label and case.label.name for case in found] == [None, "a"]
+    drawn(first, other, tmp_path / "b")
+    segs = [pydicom.dcmread(tmp_path / name) for name in "ab"]
+    assert segs[0].SOPInstanceUID != segs[1].SOPInstanceUID
+    assert segs[0].SeriesInstanceUID == segs[1].SeriesInstanceUID
+    assert segs[0].InstanceNumber != segs[1].InstanceNumber
+    for case, expected in zip(sources.find(tmp_path, None, NONE), (other, label), strict=True):
+        read = case.read()[1]
+        assert read is not None
+        assert np.array_equal(read.array[0], expected)
+
+
+def test_a_frame_number_that_is_needless_counts_for_the_image(tmp_path):
+    for time in (1, 2):
+        array = array_of(time, SHAPE)
+        write_series(tmp_path / str(time), array, affine_of(), "s", AcquisitionNumber=time)
+    everywhere = np.ones(SHAPE, np.uint8)  # so that every image is named by a frame
+    drawn(sources.find(tmp_path, None, NONE)[1], everywhere, tmp_path / "seg")
+    seg = pydicom.dcmread(tmp_path / "seg")
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = 1
+    seg.save_as(tmp_path / "seg")
+    assert [case.label is None for case in sources.find(tmp_path, None, NONE)] == [True, False]
+
+
+def test_of_two_segmentations_of_one_volume_the_last_counts(tmp_path, capsys):
+    write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    drawn(only(tmp_path), boxes(), tmp_path / "b")
+    drawn(only(tmp_path / "s"), np.flip(boxes(), 1).copy(), tmp_path / "a")
+    (case,) = sources.find(tmp_path, None, NONE)
+    assert case.label == tmp_path / "b"
+    assert "left out 1 x segmentation" in capsys.readouterr().err
+
+
 def test_a_resampled_scan_is_drawn_on_its_own_slices(tmp_path):
     heights = np.array([0, 1, 2, 3, 4.4, 5.4, 6.4, 7.4, 8.4])
     write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s", heights=heights)
@@ -220,7 +262,95 @@ def test_headers_that_are_odd_or_poor(tmp_path, caplog, capsys):
     assert not [s for s in (*SECRETS, "Müller", "Zoë", "24.12") if s in told]
 
 
-def test_the_same_prediction_is_the_same_object(tmp_path):
+def changed(paths: list[Path], **values: object) -> None:
+    """Give the files these values; a value of None takes the old one away."""
+    with writer.quiet():
+        for path in paths:
+            data = pydicom.dcmread(path)
+            for name, value in values.items():
+                if value is None:
+                    delattr(data, name)
+                else:
+                    setattr(data, name, value)
+            data.save_as(path)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"SliceThickness": "1", "SpacingBetweenSlices": "2.5"}, 1.0),
+        ({"SliceThickness": None}, 2.5),
+        ({"SliceThickness": "nan", "SpacingBetweenSlices": "2.5"}, 2.5),
+        ({"SliceThickness": "inf", "SpacingBetweenSlices": "2.5"}, 2.5),
+        ({"SliceThickness": "0"}, 2.5),
+    ],
+)
+def test_the_thickness_is_the_source_s_own(tmp_path, said, expected):
+    paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    changed(paths, **said)
+    drawn(only(tmp_path), boxes(), tmp_path / "seg")
+    assert thickness(tmp_path / "seg") == expected
+    read = only(tmp_path).read()[1]
+    assert read is not None
+    assert np.array_equal(read.array[0], boxes())
+
+
+def test_the_thickness_of_frames_and_of_one_slice(tmp_path):
+    enhanced(tmp_path / "s", array_of(shape=SHAPE), affine_of())
+    data = pydicom.dcmread(tmp_path / "s")
+    data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness = 1.25
+    data.save_as(tmp_path / "s")
+    drawn(only(tmp_path), boxes(), tmp_path / "seg")
+    assert thickness(tmp_path / "seg") == 1.25
+    (path,) = write_series(tmp_path / "one", array_of(shape=(1, 11, 13)), affine_of(), "o")
+    changed([path], SliceThickness=None)
+    drawn(only(tmp_path / "one"), np.ones((1, 11, 13), np.uint8), tmp_path / "seg", ("box",))
+    assert thickness(tmp_path / "seg") is None  # nothing says it
+
+
+def thickness(path: Path) -> float | None:
+    (measures,) = pydicom.dcmread(path).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    return measures.get("SliceThickness")
+
+
+@pytest.mark.parametrize(
+    "name", ["FrameOfReferenceUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID"]
+)
+def test_of_two_uids_in_one_place_the_first_counts(tmp_path, name):
+    paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    changed(paths, **{name: ["1.2.3", "1.2.4"]})
+    drawn(only(tmp_path), boxes(), tmp_path / "seg")
+    seg = pydicom.dcmread(tmp_path / "seg")
+    series, image = seg.ReferencedSeriesSequence[0], seg.SourceImageSequence[0]
+    theirs = {"SeriesInstanceUID": series.SeriesInstanceUID}
+    theirs["SOPClassUID"] = image.ReferencedSOPClassUID
+    assert theirs.get(name, seg.get(name)) == "1.2.3"
+
+
+def test_a_header_that_cannot_be_copied_is_refused_in_our_words(tmp_path):
+    paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    changed(paths, LossyImageCompressionRatio="123456", LossyImageCompression="01")
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"123456", b"Miller"))
+    with pytest.raises(InputError, match=r"no DICOM-SEG can be made of .*damaged") as refused:
+        drawn(only(tmp_path), boxes(), tmp_path / "seg")
+    assert "Miller" not in str(refused.value)
+    made = Dataset()
+    made.PatientName = "Miller"
+    with pytest.raises(InputError, match=r"cannot be written again .*damaged") as refused:
+        writer.write_segmentation(tmp_path / "seg", made)
+    assert "Miller" not in str(refused.value)
+    with pytest.raises(FileNotFoundError):  # a disk's error stays one
+        writer.write_segmentation(tmp_path / "nowhere" / "seg", whole(tmp_path))
+
+
+def whole(tmp_path: Path) -> pydicom.Dataset:
+    write_series(tmp_path / "w", array_of(shape=SHAPE), affine_of(), "w")
+    case = only(tmp_path / "w")
+    return writer.segmentation(frames_of(case), boxes(), case.read()[0], NAMES, MODEL)
+
+
+def test_the_same_prediction_is_the_same_object(tmp_path, monkeypatch):
     write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
     case = only(tmp_path)
     image, _ = case.read()
@@ -230,11 +360,17 @@ def test_the_same_prediction_is_the_same_object(tmp_path):
 
     first, again = made(boxes()), made(boxes())
     assert first.SOPInstanceUID == again.SOPInstanceUID
-    assert first.PixelData == again.PixelData
+    clock = {"InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime"}
+    clock |= {"ContributingEquipmentSequence"}  # it has a time too
+    assert {element.keyword for element in first if element != again[element.tag]} <= clock
     other, better = made(np.flip(boxes(), 1).copy()), made(boxes(), "cd" * 32)
     assert len({d.SOPInstanceUID for d in (first, other, better)}) == 3
-    assert (first.SeriesInstanceUID == other.SeriesInstanceUID) is True
+    assert first.SeriesInstanceUID == other.SeriesInstanceUID
     assert first.SeriesInstanceUID != better.SeriesInstanceUID
+    monkeypatch.setattr(writer, "__version__", "99.0")
+    later = made(boxes())
+    assert later.SoftwareVersions != first.SoftwareVersions
+    assert later.SOPInstanceUID != first.SOPInstanceUID
 
 
 def test_nothing_found_is_a_map_of_nothing(tmp_path):
@@ -252,9 +388,15 @@ def test_a_series_without_uids_is_refused(tmp_path):
     data.save_as(paths[0])
     with pytest.raises(InputError, match="no UIDs that a DICOM-SEG could refer to"):
         drawn(only(tmp_path), boxes(), tmp_path / "seg")
-    paths[1].write_bytes(b"gone")
-    case = sources.find(tmp_path, None, NONE)[0]
-    assert frames_of(case) == () or len(case.files) == len(paths) - 1
+
+
+def test_a_series_that_has_changed_since_is_refused(tmp_path):
+    paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    case = only(tmp_path)
+    image, _ = case.read()
+    paths[1].unlink()
+    with pytest.raises(InputError, match=r"cannot be read again .*restore it"):
+        writer.segmentation(frames_of(case), boxes(), image, NAMES, MODEL)
 
 
 def test_a_single_slice(tmp_path):
@@ -280,4 +422,3 @@ def test_photographs_are_no_series(tmp_path):
     pixels(fundus, np.zeros((10, 12), np.uint8) + 7)
     pydicom.dcmwrite(tmp_path / "fundus", fundus)
     assert frames_of(only(tmp_path)) == ()
-    assert orientation(affine_of()) == [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scanprior.contracts import InputError
-from scanprior.data import hdf5, hdf5_axes, sources
+from scanprior.data import hdf5, hdf5_axes, hdf5_pieces, sources
 from scanprior.data.files import read_image
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.sources import Case, SourceOptions
@@ -325,18 +325,58 @@ def test_what_says_it_is_huge_is_refused_unless_allowed(tmp_path, monkeypatch):
 
 
 def test_a_piece_that_unpacks_to_more_than_it_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(hdf5, "_UNPACKED", 1000)  # else it takes 4 GiB to show
+    monkeypatch.setattr(hdf5_pieces, "_UNCHECKED", {"gzip": 1000, "lzf": 0})  # else it takes 4 GiB
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("image", data=ARRAY, compression="gzip", chunks=SHAPE)
     assert np.array_equal(only(tmp_path).read()[0].array[0], ARRAY)
-    for bomb in (zlib.compress(bytes(10**7), 9), zlib.compress(bytes(1000), 0)):
+    for bomb in (zlib.compress(bytes(10**7), 9), zlib.compress(bytes(2000), 0)):
         with h5py.File(tmp_path / "a.h5", "a") as file:
             file["image"].id.write_direct_chunk((0, 0, 0), bomb)
         refused(tmp_path, "unpacks to more than its shape says")
+
+
+LZF_BOMB = b"\x00\x00" + b"\xe0\xff\x00" * 64_000
+"""A zero, and then 264 zeros 64,000 times: 17 MB, of 192 kB."""
+
+
+@pytest.mark.parametrize("more", [{}, {"shuffle": True}, {"shuffle": True, "fletcher32": True}])
+def test_lzf_that_unpacks_to_more_than_it_says(tmp_path, more):
+    shape = (50, 50, 50)  # whose piece may be as large as the bomb is before it is unpacked
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.create_dataset("image", data=ARRAY * 0, compression="lzf", chunks=SHAPE)
-    monkeypatch.setattr(hdf5, "_UNPACKED", 100)
+        file.create_dataset("image", shape, np.int16, compression="lzf", chunks=shape, **more)
+        file["image"].id.write_direct_chunk((0, 0, 0), LZF_BOMB)
     refused(tmp_path, "unpacks to more than its shape says")
+
+
+@pytest.mark.parametrize("chunks", [(70, 80, 90), (64, 64, 64)])
+@pytest.mark.parametrize("zeros", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("fletcher32", [False, True])
+def test_honest_lzf_is_read_however_it_is_checked(tmp_path, monkeypatch, chunks, zeros, fletcher32):
+    monkeypatch.setattr(hdf5_pieces, "_UNCHECKED", {"lzf": 0})
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 900, (70, 80, 90)).astype(np.int16)
+    array[rng.random(70) < zeros] = 0
+    more = {"chunks": chunks, "fletcher32": fletcher32}
+    for shuffle in (False, True):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file.create_dataset("image", data=array, compression="lzf", shuffle=shuffle, **more)
+        assert np.array_equal(only(tmp_path).read()[0].array[0], array)
+
+
+@pytest.mark.parametrize("order", [("lzf", "gzip"), ("gzip", "lzf"), ("lzf", "shuffle")])
+def test_what_is_packed_twice_or_changed_after_is_refused(tmp_path, order):
+    h5z = h5py.h5z
+    numbers = {"gzip": h5z.FILTER_DEFLATE, "lzf": h5z.FILTER_LZF, "shuffle": h5z.FILTER_SHUFFLE}
+    settings = {"gzip": (9,), "lzf": (), "shuffle": ()}
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(SHAPE)
+    for name in order:
+        properties.set_filter(numbers[name], h5z.FLAG_OPTIONAL, settings[name])
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        kind, space = h5py.h5t.NATIVE_INT16, h5py.h5s.create_simple(SHAPE)
+        made = h5py.h5d.create(file.id, b"image", kind, space, properties)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, ARRAY)
+    refused(tmp_path, f"packed by {order[0]}, then {order[1]}; write it again with gzip or lzf")
 
 
 def test_too_many_objects(tmp_path):

@@ -67,6 +67,15 @@ def test_prepare_keeps_the_names_in_the_index(tmp_path: Path) -> None:
     assert label_names(Store(tmp_path / "tissues")) == {}
 
 
+def test_names_in_the_index_are_one_line_each(tmp_path: Path) -> None:
+    """Whatever the source calls them: the store must be usable, and JSON must hold it."""
+    source = write_scans(tmp_path / "scans", {"a": np.eye(4)})
+    describe(source, {"1": "liver\tlobe\n", "2": "left\ud800 \x00kidney", "3": "\ud800", "4": "ö"})
+    run_prepare(Prepare(source=source, store=tmp_path / "store", workers=1))
+    names = label_names(Store(tmp_path / "store"))
+    assert names == {"1": "liver lobe", "2": "left kidney", "4": "ö"}
+
+
 @pytest.mark.parametrize(
     ("labels", "names"),
     [

@@ -84,6 +84,11 @@ def test_other_settings_are_refused_by_name(tmp_path):
     (tmp_path / "mine/thesis.txt").write_text("precious")
     with pytest.raises(InputError, match="other files"):
         run_prepare(recipe(tmp_path, store=tmp_path / "mine"))
+    for text in ("{", "[]", "3", '{"source": 3}'):
+        (tmp_path / "out/recipe.json").write_text(text)
+        with pytest.raises(InputError, match=r"out/recipe\.json is no") as said:
+            run_prepare(recipe(tmp_path))
+        assert str(said.value).count(";") == 1, "two things to do"
 
 
 def test_a_store_from_before_a_setting_was_there_goes_on(tmp_path):

@@ -124,9 +124,12 @@ def test_saved_and_loaded(tmp_path):
     split.save(tmp_path / "split.json")
     assert Split.load(tmp_path / "split.json") == split
     assert [p.name for p in tmp_path.iterdir()] == ["split.json"]
-    (tmp_path / "split.json").write_text("{")
-    with pytest.raises(InputError, match="no split"):
-        Split.load(tmp_path / "split.json")
+    for text, why in (("{", r"not JSON \(.*\)"), ("[]", r"no split \(.*\)")):
+        (tmp_path / "split.json").write_text(text)
+        with pytest.raises(InputError, match=why) as said:
+            Split.load(tmp_path / "split.json")
+        assert str(said.value).endswith("; delete it and split anew.")
+        assert str(said.value).count(";") == 1, "two things to do"
 
 
 def test_impossible_splits_are_refused():

@@ -79,6 +79,8 @@ FAULTS = {
     "NaN": (replaced(with_nan), "NaN or infinity"),
     "smaller": (replaced(lambda old: old[:, 1:]), "not as recorded"),
     "smaller label": (replaced(lambda old: old[1:], "label"), "not as recorded"),
+    "other numbers": (replaced(lambda old: old[:, ::-1]), "not as recorded"),
+    "other label": (replaced(lambda old: old[::-1], "label"), "not as recorded"),
     "more classes": (replaced(lambda old: 3 * old, "label"), "label values"),
 }
 

@@ -79,6 +79,22 @@ def test_again_does_nothing_and_only_what_changed_is_done(store: Path, tmp_path:
     assert not list((tmp_path / "auto").rglob(".tmp.*"))
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"state": [1, 2]}', '{"state": "x"}'])
+def test_what_a_damaged_record_is_of_is_labelled_again(
+    store: Path, tmp_path: Path, text: str
+) -> None:
+    mine = recipe(store, tmp_path / "auto")
+    autolabel(mine)
+    record = tmp_path / "auto" / "records" / "ball_03.json"
+    whole = record.read_text()
+    record.write_text(text)
+    said = autolabel(mine)
+    assert (said["labelled"], said["unchanged"]) == (1, 11)
+    assert record.read_text() == whole
+    record.write_text(json.dumps({"state": json.loads(whole)["state"]}))  # of the same image
+    assert autolabel(mine)["labelled"] == 1
+
+
 @pytest.mark.slow
 def test_processes_change_nothing(store: Path, tmp_path: Path) -> None:
     for name, workers in (("one", 1), ("two", 2)):

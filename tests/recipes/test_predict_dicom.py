@@ -1,6 +1,9 @@
 """``predict --dicom-seg``: segments where the box was drawn, beside the maps, and nowhere else."""
 
 import dataclasses
+import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,12 @@ import torch
 from scanprior.cli import main
 from scanprior.contracts import InputError
 from scanprior.data import sources
+from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.sources import SourceOptions, dicom_seg_write
 from scanprior.recipes import answers as module
+from scanprior.recipes.finetuned import load_finetuned
 from scanprior.recipes.predict import Predict, predict
+from scanprior.saved import save_weights
 from tests.data.dicom_files import SECRETS, write_series
 from tests.data.test_dicom import affine_of, header, pixels
 from tests.data.test_dicom_seg import ORIENTATIONS
@@ -99,16 +105,84 @@ def test_names_and_what_is_there_is_left(run: Path, tmp_path: Path) -> None:
         predict(dataclasses.replace(mine, dicom_seg=False))
 
 
+def balls(folder: Path, called: str) -> Path:
+    """A data set whose one class has a name."""
+    scans = write_scans(folder / called, {f"pad{i}": np.eye(4) for i in range(5)})
+    listed = (scans / "dataset.json").read_text()
+    (scans / "dataset.json").write_text(f'{listed[:-1]}, "labels": {{"1": "{called}"}}}}')
+    return scans
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a model of balls and its store, which lies beside it."""
+    folder = tmp_path_factory.mktemp("named")
+    return trained(folder, balls(folder, "ball"), steps=2)
+
+
+@pytest.fixture
+def copied(named: Path, tmp_path: Path) -> Path:
+    """The same, in another place, its recipe's paths relative to the working directory."""
+    shutil.copytree(named.parent, tmp_path / "work")
+    rewrite(tmp_path / "work" / "run" / "recipe.json", store="store")
+    return tmp_path / "work" / "run"
+
+
+def rewrite(path: Path, **values: Any) -> None:
+    """Change what a JSON file says; None takes it away."""
+    kept = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({key: v for key, v in kept.items() if v is not None}))
+
+
+def name_given(run: Path, folder: Path) -> str:
+    """What a prediction calls the one class."""
+    scan(folder / "scan", affine_of())
+    out = Path(tempfile.mkdtemp(dir=folder))
+    predict(Predict(run=run, source=folder / "scan", out=out, dicom_seg=True))
+    (path,) = out.glob("*.dcm")
+    return pydicom.dcmread(path).SegmentSequence[0].SegmentLabel
+
+
 @pytest.mark.usefixtures("bright")
-def test_names_of_the_model_s_own_source(scans: Path, tmp_path: Path) -> None:
-    folder = write_scans(tmp_path / "balls", {f"pad{i}": np.eye(4) for i in range(5)})
-    listed = (folder / "dataset.json").read_text()
-    (folder / "dataset.json").write_text(listed[:-1] + ', "labels": {"1": "ball"}}')
-    run = trained(tmp_path, folder, steps=2)
-    scan(tmp_path / "scan", affine_of())
-    predict(Predict(run=run, source=tmp_path / "scan", out=tmp_path / "out", dicom_seg=True))
-    (path,) = (tmp_path / "out").glob("*.dcm")
-    assert pydicom.dcmread(path).SegmentSequence[0].SegmentLabel == "ball"
+def test_names_go_with_the_model(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the recipe's path leads nowhere
+    assert name_given(copied, tmp_path) == "ball"
+    monkeypatch.chdir(copied.parent)  # where it leads to another store
+    shutil.rmtree("store")
+    run_prepare(Prepare(source=balls(tmp_path, "kidney"), store=Path("store"), workers=1))
+    assert name_given(copied, tmp_path) == "ball"
+    (copied / "recipe.json").unlink()
+    assert name_given(copied, tmp_path) == "ball"
+
+
+@pytest.mark.usefixtures("bright")
+def test_an_older_model_has_the_names_of_its_own_store_only(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "old"
+    learner, about = load_finetuned(copied)
+    about.pop("label_names")
+    save_weights(old / "best.safetensors", learner, about)
+    shutil.copy(copied / "recipe.json", old)
+    monkeypatch.chdir(copied.parent)
+    assert name_given(old, tmp_path) == "ball"
+    shutil.rmtree("store")
+    assert name_given(old, tmp_path) == "class 1"
+    run_prepare(Prepare(source=balls(tmp_path, "kidney"), store=Path("store"), workers=1))
+    assert name_given(old, tmp_path) == "class 1"
+    for wrong in (None, 5):
+        rewrite(old / "recipe.json", store=wrong)
+        with pytest.raises(InputError, match=r"recipe\.json is damaged .*store.*--class-names"):
+            name_given(old, tmp_path)
+
+
+@pytest.mark.parametrize("names", [[], "ball", {"1": 2}, {"1": "a\tb"}])
+def test_damaged_names_are_said(named: Path, tmp_path: Path, names: Any) -> None:
+    run = changed(named, tmp_path / "model", label_names=names)
+    with pytest.raises(InputError, match=r"is damaged \(label_names"):
+        predict(Predict(run=run, source=tmp_path, out=tmp_path / "out"))
 
 
 @pytest.mark.usefixtures("bright")
@@ -177,6 +251,22 @@ def test_photographs_and_broken_series_are_rejected_and_the_others_go_on(
     assert sorted(len(reason) > 0 for reason in said["rejected"].values()) == [True, True]
     assert "lacks 1 slice" in " ".join(said["rejected"].values())
     assert len(list((tmp_path / "out").glob("*.dcm"))) == 1
+
+
+@pytest.mark.usefixtures("bright")
+def test_a_series_of_odd_numbers_is_predicted_and_one_beyond_repair_rejected(
+    run: Path, tmp_path: Path
+) -> None:
+    scan(tmp_path / "scan" / "a", affine_of(), "a")
+    scan(tmp_path / "scan" / "b", affine_of(), "b", FrameOfReferenceUID=["1.2", "1.3"])
+    scan(tmp_path / "scan" / "c", affine_of(), "c", LossyImageCompressionRatio="123456")
+    for path in (tmp_path / "scan" / "c").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"123456", b"Miller"))
+    said = predict(Predict(run=run, source=tmp_path / "scan", out=tmp_path / "out", dicom_seg=True))
+    assert said["predicted"] == 2
+    (why,) = said["rejected"].values()
+    assert "no DICOM-SEG can be made of" in why
+    assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 2
 
 
 def _height_from_middle(path: Path) -> float:

@@ -15,7 +15,7 @@ from scanprior.fit import Training
 from scanprior.pretext.rpl import RelativePatchLocation
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.pretrain import Pretrain
-from scanprior.study import Cell, Study, about
+from scanprior.study import Cell, Study, about, work
 from scanprior.study.jobs import Job
 from scanprior.study.planner import plan
 
@@ -335,3 +335,42 @@ def test_the_names_of_folders_are_for_good(tiny_study: Make) -> None:
         "rotation-2d-seed-0-5b0a913b39",
         "rotation-2d-1-labels-seed-0-9ffceca692",
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", "{", '{"state": "perhaps"}', '{"state": "done", "steps": "many"}']
+)
+def test_a_job_whose_status_is_damaged_has_failed(tiny_study: Make, text: str) -> None:
+    """Not the study: it does that job again."""
+    job = plan(tiny_study()).cells[0]
+    job.folder.mkdir(parents=True)
+    (job.folder / work.STATUS).write_text(text)
+    found = work.status(job)
+    assert found is not None
+    assert found.state == "failed"
+    assert str(job.folder / work.STATUS) in found.reason
+
+
+def test_what_is_not_known_of_a_status_does_not_matter(tiny_study: Make) -> None:
+    job = plan(tiny_study()).cells[0]
+    job.folder.mkdir(parents=True)
+    work.write_status(job, work.Status("failed", reason="two\nlines"))
+    path = job.folder / work.STATUS
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"of": "another version"}))
+    found = work.status(job)
+    assert found is not None
+    assert (found.state, found.steps, found.reason) == ("failed", 0, "two\nlines")
+
+
+@pytest.mark.parametrize("name", ["environment.json", "last.json"])
+@pytest.mark.parametrize("text", ['{"a": 1}', "[]", '{"packages": [], "spatial_dims": 3}'])
+def test_what_a_cell_left_is_checked_when_it_is_told(
+    tiny_study: Make, name: str, text: str
+) -> None:
+    study = tiny_study()
+    planned = plan(study)
+    folder = planned.cells[0].folder
+    folder.mkdir(parents=True)
+    (folder / name).write_text(text)
+    with pytest.raises(InputError, match=rf"{name} is damaged \(it"):
+        about.write(study, planned)

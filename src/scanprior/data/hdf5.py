@@ -6,7 +6,6 @@ Only arrays that lie in the file itself are read, unpacked by what HDF5 brings a
 """
 
 import math
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.hdf5_pieces import check_pieces
 from scanprior.data.limits import check_size
 
 File = Any
@@ -28,13 +28,6 @@ HDF5 = (".h5", ".hdf5")
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 _MOST = 1000
 """Objects that are looked at in search of arrays."""
-_UNPACKED = 2**32
-"""Bytes that a piece may come to when it is unpacked, before that is tried with care."""
-_STEP = 2**20
-_SLACK = 64
-"""Bytes that a checksum adds, and more."""
-_GZIP, _LZF = 1032, 88
-"""How many bytes a packed one can come to at most."""
 
 
 class Array(NamedTuple):
@@ -116,13 +109,14 @@ def read(dataset: Dataset, path: Path) -> np.ndarray:
             f"{name} is packed by filter {(strange or filters)[0]}; write it again with one of "
             f"{', '.join(_FILTERS.values())}, or none."
         )
+    packed = [_FILTERS[number] for number in filters]
     kind = dataset.dtype
     if kind.kind not in "iufb":
         raise InputError(f"{name} holds {kind} values; give one real number a voxel.")
     check_size(math.prod(dataset.shape), name)
     if dataset.chunks is not None:
         check_size(math.prod(dataset.chunks), name)
-        _check_pieces(dataset, filters, name)
+        check_pieces(dataset, packed, name)
     # converted piece by piece: the double would take twice the memory
     values = np.empty(dataset.shape, np.float32 if kind.itemsize > 4 else kind)
     if values.size:
@@ -168,33 +162,3 @@ def _told(name: str, dataset: Dataset) -> Array:
     except TypeError:  # a type that NumPy does not have
         numbers = False
     return Array(name, dataset.shape or (), numbers)
-
-
-def _check_pieces(dataset: Dataset, filters: list[int], name: str) -> None:
-    """Refuse pieces that would fill memory: HDF5 unpacks each to its end, whatever its shape."""
-    packed = [_FILTERS[number] for number in filters]
-    most = _GZIP if "gzip" in packed else _LZF if "lzf" in packed else 1
-    whole = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    for i in range(dataset.id.get_num_chunks()):
-        piece = dataset.id.get_chunk_info(i)
-        if piece.size * most <= _UNPACKED:
-            continue
-        fits = piece.size <= whole + _SLACK and packed != ["lzf"]
-        at = filters.index(1) if "gzip" in packed else None
-        if fits and at is not None and not piece.filter_mask >> at & 1:
-            fits = _unpacked(dataset.id.read_direct_chunk(piece.chunk_offset)[1], whole + _SLACK)
-        if not fits:
-            raise InputError(
-                f"{name} has a piece that unpacks to more than its shape says; write it again."
-            )
-
-
-def _unpacked(data: bytes, most: int) -> bool:
-    """Whether gzip's ``data`` come to ``most`` bytes at most; nothing is kept."""
-    unpacker, total = zlib.decompressobj(), 0
-    for start in range(0, len(data), _STEP):
-        block = data[start : start + _STEP]
-        while block and total <= most and not unpacker.eof:
-            total += len(unpacker.decompress(block, 4 * _STEP))
-            block = unpacker.unconsumed_tail
-    return total <= most

@@ -70,6 +70,29 @@ def volumes(dataset: Dataset, letters: str) -> int:
     return math.prod(counts) if "z" in letters else 1
 
 
+def spacing(dataset: Dataset, path: Path) -> tuple[float, float, float] | None:
+    """The voxel size in mm, in array order (z, y, x); None where nothing says it.
+
+    ``element_size_um`` (micrometre, as ilastik and Fiji have it) or ``spacing`` (mm), one number or
+    three, of the array or of the whole file. Raises :class:`InputError` for an impossible one.
+    """
+    for place in (dataset, dataset.file):
+        for name, unit in (("element_size_um", 1e-3), ("spacing", 1.0)):
+            if name not in place.attrs:
+                continue
+            said = place.attrs.get_id(name)
+            fits = said.shape in ((), (1,), (3,)) and said.dtype.kind in "iuf"
+            sizes = np.ravel(place.attrs[name]).astype(float) * unit if fits else np.zeros(1)
+            if not ((sizes > 1e-9) & (sizes < 1e9)).all():  # and no NaN: a mistake, or noise
+                raise InputError(
+                    f"{path} has an impossible attribute {name!r}; give one or three numbers above "
+                    "0, in the order z, y, x."
+                )
+            z, y, x = (float(size) for size in np.broadcast_to(sizes, 3))
+            return z, y, x
+    return None
+
+
 def _tagged(dataset: Dataset, path: Path) -> str:
     said = dataset.attrs.get_id("axistags")  # looked at first: a damaged one may claim to be huge
     text = _text(path, dataset.name) if said.shape in ((), (1,)) and said.dtype.kind in "OS" else ""
@@ -101,26 +124,3 @@ def _squeezed(letters: str, values: np.ndarray) -> tuple[str, np.ndarray]:
         if {"t", "c"} <= set(letters) and values.shape[at] == 1:
             letters, values = letters.replace(letter, ""), values.squeeze(at)
     return letters, values
-
-
-def spacing(dataset: Dataset, path: Path) -> tuple[float, float, float] | None:
-    """The voxel size in mm, in array order (z, y, x); None where nothing says it.
-
-    ``element_size_um`` (micrometre, as ilastik and Fiji have it) or ``spacing`` (mm), one number or
-    three, of the array or of the whole file. Raises :class:`InputError` for an impossible one.
-    """
-    for place in (dataset, dataset.file):
-        for name, unit in (("element_size_um", 1e-3), ("spacing", 1.0)):
-            if name not in place.attrs:
-                continue
-            said = place.attrs.get_id(name)
-            fits = said.shape in ((), (1,), (3,)) and said.dtype.kind in "iuf"
-            sizes = np.ravel(place.attrs[name]).astype(float) * unit if fits else np.zeros(1)
-            if not ((sizes > 1e-9) & (sizes < 1e9)).all():  # and no NaN: a mistake, or noise
-                raise InputError(
-                    f"{path} has an impossible attribute {name!r}; give one or three numbers above "
-                    "0, in the order z, y, x."
-                )
-            z, y, x = (float(size) for size in np.broadcast_to(sizes, 3))
-            return z, y, x
-    return None

@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""From the axes of DICOM and ITK (to the left, the back and the head) to those of an affine."""
+
 
 @dataclass(frozen=True)
 class Image:

@@ -7,9 +7,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from scanprior.contracts import InputError
+from scanprior.data.image import LPS_TO_RAS
 from scanprior.data.limits import check_size
-
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -45,4 +44,4 @@ def itk_affine(image: sitk.Image | sitk.ImageFileReader, path: Path) -> np.ndarr
     direction = np.reshape(image.GetDirection(), (dims, dims))[:3, :3]
     affine[:3, :3] = direction * image.GetSpacing()[:3]
     affine[:3, 3] = image.GetOrigin()[:3]
-    return _LPS_TO_RAS @ affine
+    return LPS_TO_RAS @ affine

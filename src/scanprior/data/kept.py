@@ -1,5 +1,4 @@
-"""JSON that scanprior wrote itself, read as what it must be: disks, editors and strangers change
-it."""
+"""JSON, read as what it must be: strangers write it, and disks and editors change it."""
 
 import json
 import math
@@ -29,7 +28,7 @@ def parsed(path: Path, remedy: str = "restore it or run again") -> Any:
 
 
 def wrong(kind: Any, value: Any, name: str = "it") -> str | None:
-    """What is wrong with ``value`` where ``kind`` belongs, as "shape[1] is 'x', no whole number".
+    """What is wrong with ``value`` where ``kind`` belongs, as "shape[1] is 'x', not text".
 
     ``kind`` is a type as a dataclass's fields have it, of which only what JSON can hold is known: a
     ``tuple`` is a list, and a ``Path`` text. A mapping from names to kinds is an object that has
@@ -37,7 +36,7 @@ def wrong(kind: Any, value: Any, name: str = "it") -> str | None:
     """
     if isinstance(kind, Mapping):
         if not isinstance(value, dict):
-            return _no(name, value, "object")
+            return _no(name, value, "an object")
         lacking = kind.keys() - value.keys()
         if lacking:
             return f"{name} lacks {min(lacking)!r}"
@@ -55,10 +54,10 @@ def wrong(kind: Any, value: Any, name: str = "it") -> str | None:
         return _wrong_list(origin, parts, value, name)
     if kind is float:
         fine = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return None if fine and abs(value) < math.inf else _no(name, value, "number")
+        return None if fine and abs(value) < math.inf else _no(name, value, "a number")
     if kind is int:
         fine = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
-        return None if fine else _no(name, value, "whole number")
+        return None if fine else _no(name, value, "a whole number")
     if kind in (str, Path):
         fine = isinstance(value, str) and not _UNWRITABLE.search(value)
         return None if fine else _no(name, value, "text")
@@ -66,12 +65,14 @@ def wrong(kind: Any, value: Any, name: str = "it") -> str | None:
         return None if isinstance(value, bool) else _no(name, value, "yes or no")
     if kind is type(None):
         return None if value is None else _no(name, value, "null")
-    return None if kind is Any or isinstance(value, origin or kind) else _no(name, value, "object")
+    return (
+        None if kind is Any or isinstance(value, origin or kind) else _no(name, value, "an object")
+    )
 
 
 def _wrong_list(origin: type, parts: tuple[Any, ...], value: Any, name: str) -> str | None:
     if not isinstance(value, list):
-        return _no(name, value, "list")
+        return _no(name, value, "a list")
     if origin is tuple and parts and parts[-1] is not Ellipsis:
         if len(value) != len(parts):
             return f"{name} has {len(value)} entries, not {len(parts)}"
@@ -90,6 +91,6 @@ def _first(found: Any) -> str | None:
 
 
 def _no(name: str, value: Any, kind: str) -> str:
-    said = "a list or object" if isinstance(value, (list, dict)) else ascii(value)
+    said = {list: "a list", dict: "an object"}.get(type(value)) or ascii(value)
     short = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}..."
-    return f"{name} is {short}, no {kind}"
+    return f"{name} is {short}, not {kind}"

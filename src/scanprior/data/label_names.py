@@ -29,7 +29,12 @@ def label_names(store: Store) -> dict[str, str]:
 
 
 def source_names(source: Path) -> dict[str, str]:
-    """The same of the ``dataset.json`` in a source, where there is one: names are a help, and
-    nothing needs them."""
-    named = sorted(declared(source).labels.items())
+    """The same of the ``dataset.json`` in a source, where there is one, each in one line that can
+    be written: names are a help, and nothing needs them."""
+    named = ((value, _line(name)) for value, name in sorted(declared(source).labels.items()))
     return {str(value): name for value, name in named if value and name}
+
+
+def _line(name: str) -> str:
+    """Without what breaks lines or is no character (half of a pair, say)."""
+    return "".join(c for c in " ".join(name.split()) if c.isprintable())

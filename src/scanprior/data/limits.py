@@ -6,6 +6,8 @@ from scanprior.contracts import InputError
 
 USUAL = 2**28
 """Voxels times channels: 1,024 slices of 512 x 512, which doctor and prepare read in 4 GiB."""
+GZIP = 1032
+"""Bytes that a byte which gzip packed comes to at most."""
 
 
 def limit() -> int:

@@ -13,10 +13,8 @@ import numpy as np
 from nibabel.imageglobals import logger
 
 from scanprior.contracts import InputError
-from scanprior.data.limits import check_behind, check_size
+from scanprior.data.limits import GZIP, check_behind, check_size, counted
 
-_DENSEST = 1032
-"""Bytes that a byte of a gzip file unpacks to at most."""
 _MM = {1: 1000.0, 3: 0.001}
 """Metre and micrometre, as xyzt_units has them; anything else is mm."""
 
@@ -66,7 +64,7 @@ def _check_holds(image: Any) -> None:
     needed = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
     packed = file.suffix.lower() in (".gz", ".mgz")
     size = file.stat().st_size
-    if needed > size * (_DENSEST if packed else 1):
+    if needed > size * (GZIP if packed else 1):
         raise OSError(f"Expected {needed} bytes, got a file of {size} bytes")
 
 
@@ -83,8 +81,8 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if path.suffix.lower() == ".img" and not path.with_suffix(".hdr").is_file():
         raise InputError(f"{path} is an image without its {path.stem}.hdr; restore the header.")
     image = opened(path)
-    check_size(math.prod(map(int, image.shape)), path)
     kind = image.get_data_dtype()
+    check_size(counted(math.prod(map(int, image.shape)), kind.itemsize), path)
     data = voxels(image, path)
     while len(data.shape) < 3:  # a single slice
         data = data[..., None]

@@ -40,12 +40,13 @@ def check(recipe: Prepare) -> None:
     mine = recipe.to_json()
     if path.is_file():
         # read as a recipe, so that a field which was not there yet has its default
+        kept = parsed(path, "give a new folder")
+        if (said := wrong({}, kept)) is not None:
+            raise InputError(f"{path} is no store's recipe ({said}); give a new folder.")
         try:
-            theirs = Prepare.from_json(parsed(path)).to_json()
+            theirs = Prepare.from_json(kept).to_json()
         except InputError as error:
-            raise InputError(
-                f"{path} is no store's recipe ({error}); give a new folder."
-            ) from error
+            raise InputError(f"{path} is no store's recipe: {error}") from error
         differ = [
             f"{name} ({theirs.get(name)} there, {value} now)"
             for name, value in mine.items()
@@ -105,10 +106,14 @@ def prepare_one(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) 
         return f"{case.called} cannot be read ({why}); restore it or leave it out."
     volumes, path = recipe.store / "volumes", recipe.store / "records" / f"{case.id}.json"
     path.unlink(missing_ok=True)  # from here on the old record vouches for nothing
-    _write_volume(volumes / f"{case.id}.image.b2nd", prepared.image.array.astype(np.float16))
+    arrays = {"image": prepared.image.array.astype(np.float16)}
     if prepared.label is not None:
-        _write_volume(volumes / f"{case.id}.label.b2nd", prepared.label.array[0])
-    write_json(path, record)
+        arrays["label"] = prepared.label.array[0]
+    for kind, array in arrays.items():
+        _write_volume(volumes / f"{case.id}.{kind}.b2nd", array)
+    # blosc2's files hold no checksum of their own
+    stored = {kind: file_hash(volumes / f"{case.id}.{kind}.b2nd") for kind in arrays}
+    write_json(path, record | {"stored": stored})
     return None
 
 

@@ -157,8 +157,8 @@ class Split:
     def load(cls, path: Path) -> "Split":
         """Read what :meth:`save` wrote."""
         try:
-            kept = parsed(path)
-        except (OSError, InputError) as error:
+            kept = parsed(path, "delete it and split anew")
+        except OSError as error:
             raise InputError(f"{path} is no split ({error}); delete it and split anew.") from error
         if (said := wrong(_KEPT, kept)) is not None:
             raise InputError(f"{path} is no split ({said}); delete it and split anew.")

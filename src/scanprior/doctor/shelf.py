@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.sources.case import file_hash
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
 from scanprior.doctor import checks
@@ -87,12 +88,10 @@ def look_stored(volume: Volume, parts: dict[str, str], classes: int) -> Seen:
         return replace(begun, findings=told(begun, [image]))
     same = checks.constant(name, image) if image.size else None
     broken = checks.not_finite(name, image)
-    found = [
-        as_recorded(name, image.shape, volume.shape),
-        same,
-        broken,
-        checks.spacing(name, volume.spacing),
-    ]
+    found = [as_recorded(name, image.shape, volume.shape), same, broken]
+    if not any(found):
+        found.append(as_written(volume, "image"))
+    found.append(checks.spacing(name, volume.spacing))
     label: np.ndarray | None = None
     if volume.labelled:
         label_name = f"volumes/{volume.id}.label.b2nd"
@@ -101,8 +100,11 @@ def look_stored(volume: Volume, parts: dict[str, str], classes: int) -> Seen:
             found.append(read)
         else:
             label = read
-            found.append(as_recorded(label_name, label.shape, volume.shape[1:]))
-            found.append(stored_label(label_name, label, classes))
+            wrong = [
+                as_recorded(label_name, label.shape, volume.shape[1:]),
+                stored_label(label_name, label, classes),
+            ]
+            found += wrong if any(wrong) else [as_written(volume, "label")]
     return replace(
         begun,
         shape=image.shape,
@@ -131,6 +133,16 @@ def as_recorded(name: str, shape: tuple[int, ...], recorded: tuple[int, ...]) ->
     if tuple(shape) == tuple(recorded):
         return None
     said = f"{name} has shape {tuple(shape)}, but index.json says {tuple(recorded)}; prepare again."
+    return Finding("not as recorded", "error", name, said)
+
+
+def as_written(volume: Volume, kind: str) -> Finding | None:
+    """A file whose bytes are not those that prepare or autolabel wrote: its numbers changed."""
+    name = f"volumes/{volume.id}.{kind}.b2nd"
+    stored = volume.record.get("stored", {}).get(kind)  # a store made before has none
+    if stored is None or file_hash(volume.folder / name) == stored:
+        return None
+    said = f"{name} is not as it was written, so its numbers may be wrong; prepare again."
     return Finding("not as recorded", "error", name, said)
 
 

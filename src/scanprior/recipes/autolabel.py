@@ -16,13 +16,17 @@ from scanprior.alone import alone, used
 from scanprior.console import counted
 from scanprior.contracts import InputError
 from scanprior.data.intensity import foreground
+from scanprior.data.kept import wrong
 from scanprior.data.parallel import each
+from scanprior.data.sources.case import file_hash
 from scanprior.data.split import unheld
 from scanprior.data.store import Store, Volume, write_array
 from scanprior.data.tissue import SMOOTHING, check_settings, tissues
 from scanprior.recipes.begin import begin
 from scanprior.saved import read_json, write_json
 from scanprior.whole import replacing, sweep
+
+_RECORD = {"state": list[int], "stored": str, "label_sha256": str, "classes": list[int]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +126,12 @@ def _state(recipe: Autolabel, volume: Volume) -> list[int]:
 
 
 def _done(recipe: Autolabel, volume: Volume) -> bool:
-    record = recipe.out / "records" / f"{volume.id}.json"
-    return record.is_file() and read_json(record)["state"] == _state(recipe, volume)
+    """Whether it was labelled as it is now; what a damaged record is of is labelled again."""
+    try:
+        kept = read_json(recipe.out / "records" / f"{volume.id}.json")
+    except InputError:
+        return False
+    return wrong(_RECORD, kept) is None and kept["state"] == _state(recipe, volume)
 
 
 def _image(store: Path, name: str) -> Path:
@@ -145,10 +153,12 @@ def _label(recipe: Autolabel, volume: Volume) -> tuple[str, str | None]:
     except InputError as error:
         return "", f"{volume.id} in {recipe.store}: {error}"
     way = _bring(_image(recipe.store, volume.id), _image(recipe.out, volume.id))
-    with replacing(recipe.out / "volumes" / f"{volume.id}.label.b2nd") as path:
+    target = recipe.out / "volumes" / f"{volume.id}.label.b2nd"
+    with replacing(target) as path:
         write_array(path, label)
     told = {
         "state": state,
+        "stored": file_hash(target),
         "label_sha256": hashlib.sha256(label.tobytes()).hexdigest(),
         "classes": np.unique(label).tolist(),
     }
@@ -176,6 +186,7 @@ def _index(recipe: Autolabel, store: Store, kept: list[str]) -> dict[str, Any]:
             "labelled": True,
             "label_source": "scanprior autolabel",
             "label_sha256": told["label_sha256"],
+            "stored": volume.record.get("stored", {}) | {"label": told["stored"]},
             "statistics": volume.record.get("statistics", {}) | {"classes": told["classes"]},
         }
         volumes.append(volume.record | changed)

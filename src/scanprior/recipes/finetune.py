@@ -12,6 +12,7 @@ from scanprior.alone import alone
 from scanprior.console import say
 from scanprior.contracts import InputError, Learner, Task
 from scanprior.data.kept import wrong
+from scanprior.data.label_names import label_names
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
 from scanprior.downstream.segmentation import Segmentation
@@ -129,6 +130,7 @@ def plan(recipe: Finetune, split: Split | None = None) -> Plan:
         "task": learner.task,
         "start": recipe.start,
         "labels": len(train),
+        "label_names": label_names(store),
     }
     return Plan(recipe, learner, train, validation, crop, split, about)
 

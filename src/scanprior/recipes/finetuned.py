@@ -6,8 +6,10 @@ from typing import Any, Literal
 from scanprior import transfer
 from scanprior.contracts import InputError, Learner, Task
 from scanprior.data.kept import wrong
+from scanprior.data.label_names import label_names
 from scanprior.data.prepare import Prepare
-from scanprior.saved import load_weights, thaw
+from scanprior.data.store import Store
+from scanprior.saved import load_weights, read_json, thaw
 
 _MODEL = {
     "task": dict,
@@ -35,7 +37,7 @@ def load_finetuned(
     path = weights_of(run, which)
     state, about = load_weights(path)
     transfer.check_about(path, state, about)
-    if (said := wrong(_MODEL, about)) is not None:
+    if (said := wrong(_MODEL, about) or _wrong_names(about)) is not None:
         raise InputError(f"{path} is damaged ({said}); copy it again or rerun.")
     try:
         task = thaw(Task, about["task"])
@@ -56,3 +58,36 @@ def load_finetuned(
             f"{path} does not hold the model that it describes; copy it again or rerun."
         ) from error
     return learner.eval(), about
+
+
+def class_names(run: Path, about: dict[str, Any], classes: int) -> tuple[str, ...]:
+    """Of the classes 1, 2, ... below ``classes``: as the model has them, else ``class 1``, ...
+
+    A model that is older than its names has those of its store, but only of that very store: at
+    the path that the run wrote down there may be another one by now.
+
+    Raises :class:`InputError` where the run's recipe or its store is damaged.
+    """
+    known = about["label_names"] if "label_names" in about else _names_of_store(run, about)
+    return tuple(known.get(str(value), f"class {value}") for value in range(1, classes))
+
+
+def _names_of_store(run: Path, about: dict[str, Any]) -> dict[str, str]:
+    path = run / "recipe.json"
+    if not path.is_file():
+        return {}
+    kept = read_json(path)
+    if (said := wrong({"store": str}, kept)) is not None:
+        raise InputError(f"{path} is damaged ({said}); restore it, or give --class-names.")
+    if not (Path(kept["store"]) / "index.json").is_file():
+        return {}
+    store = Store(Path(kept["store"]))
+    return label_names(store) if store.digest == about.get("data") else {}
+
+
+def _wrong_names(about: dict[str, Any]) -> str | None:
+    """What is wrong with the names of labels; models from before there were any have none."""
+    names = about.get("label_names", {})
+    return wrong({"label_names": dict}, {"label_names": names}) or wrong(
+        dict.fromkeys(names, str), names, "label_names"
+    )

@@ -16,11 +16,12 @@ from scanprior.data import sources
 from scanprior.data.image import Image
 from scanprior.data.prepare import Prepare, Prepared, apply_steps
 from scanprior.data.sources import Case, SourceOptions
+from scanprior.data.sources.case import file_hash
 from scanprior.data.sources.dicom_seg_write import check_installed
 from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
-from scanprior.recipes.answers import Answers, GradeTable, MapFiles, SegmentFiles, Windows
-from scanprior.recipes.finetuned import load_finetuned
+from scanprior.recipes.answers import Answers, GradeTable, MapFiles, Segments, Windows
+from scanprior.recipes.finetuned import class_names, load_finetuned, weights_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def predict(recipe: Predict) -> dict[str, Any]:
         raise InputError(
             f"{recipe.source} is not DICOM, so no DICOM-SEG can refer to it; leave out --dicom-seg."
         )
-    answers = _answers(recipe, learner, tuple(about["crop"]))
+    answers = _answers(recipe, learner, about)
     answers.claim()
     due = [case for case in cases if not answers.has(case)]
     rejected: dict[str, str] = {}
@@ -98,13 +99,15 @@ def predict(recipe: Predict) -> dict[str, Any]:
     }
 
 
-def _answers(recipe: Predict, learner: Learner, crop: tuple[int, ...]) -> Answers:
+def _answers(recipe: Predict, learner: Learner, about: dict[str, Any]) -> Answers:
     windows = Windows(overlap=recipe.overlap, mirror=recipe.mirror)
-    given = (recipe.run, recipe.out, learner, crop, windows)
-    if isinstance(learner.task, Segmentation) and recipe.dicom_seg:
-        return SegmentFiles(*given, class_names=recipe.class_names)
+    given = (recipe.out, learner, tuple(about["crop"]), windows)
     if isinstance(learner.task, Segmentation):
-        return MapFiles(*given)
+        model, segments = file_hash(weights_of(recipe.run)), None
+        if recipe.dicom_seg:
+            names = _names(recipe, about, learner.task.classes)
+            segments = Segments(recipe.out, names, model)
+        return MapFiles(*given, model, segments)
     if isinstance(learner.task, Classification) and recipe.dicom_seg:
         raise InputError(f"{recipe.run} grades and draws nothing; leave out --dicom-seg.")
     if isinstance(learner.task, Classification):
@@ -113,6 +116,17 @@ def _answers(recipe: Predict, learner: Learner, crop: tuple[int, ...]) -> Answer
         f"{type(learner.task).__name__} has no predictions to write; use segmentation or "
         "classification."
     )
+
+
+def _names(recipe: Predict, about: dict[str, Any], classes: int) -> tuple[str, ...]:
+    """Of all classes but the background."""
+    names = recipe.class_names or class_names(recipe.run, about, classes)
+    if len(names) != classes - 1:
+        raise InputError(
+            f"{len(names)} class names do not suit a model of {classes - 1} classes; give one for "
+            "each, but for the background."
+        )
+    return names
 
 
 def _fitting(case: Case, image: Image, steps: Prepare, about: dict[str, Any]) -> Prepared:

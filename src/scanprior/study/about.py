@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from scanprior.contracts import InputError
+from scanprior.data.kept import wrong
 from scanprior.data.label_names import label_names
 from scanprior.data.store import Store
 from scanprior.saved import freeze, read_json, seen_from, write_json
@@ -14,6 +16,12 @@ from scanprior.study.plan import Study
 from scanprior.study.starts import run_of
 
 FILE = "study.json"
+_ENVIRONMENT = {"packages": {"scanprior": str}, "device": str}
+_LAST = {"spatial_dims": int, "channels": list[int]}
+_RECIPE = {
+    "training": {"steps": int, "batch_size": int, "lr": float},
+    "crop": list[int] | None,
+}
 
 
 def write(study: Study, plan: Plan) -> None:
@@ -25,8 +33,8 @@ def write(study: Study, plan: Plan) -> None:
     ``stores``, ``starts`` (a row a start), and ``classes`` (label value to name).
     """
     folders = dict.fromkeys(job.recipe.store for job in (*plan.cells, *plan.pretrainings))
-    environments = [_kept(job.folder / "environment.json") for job in plan.jobs]
-    saved = [_kept(job.folder / "last.json") for job in plan.cells]
+    environments = [_kept(job.folder / "environment.json", _ENVIRONMENT) for job in plan.jobs]
+    saved = [_kept(job.folder / "last.json", _LAST) for job in plan.cells]
     levels = {f"{about['spatial_dims']}D": about["channels"] for about in saved if about}
     ran = {
         "scanprior": sorted({e["packages"]["scanprior"] for e in environments if e}),
@@ -87,7 +95,7 @@ def _starts(plan: Plan) -> list[dict[str, Any]]:
             told = {"training": vars(recipe.training), "crop": recipe.crop}
             row["pretraining_store"] = recipe.store.name
         elif job.start_folder:
-            told = _kept(job.start_folder / "recipe.json")
+            told = _kept(job.start_folder / "recipe.json", _RECIPE)
         mine = job.recipe
         row |= _numbers("pretraining", told["training"], told["crop"]) if told else {}
         row |= _numbers("finetuning", vars(mine.training), mine.crop)
@@ -102,5 +110,11 @@ def _numbers(
     return numbers | ({f"{name}_crop": "x".join(map(str, crop))} if crop else {})
 
 
-def _kept(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
+def _kept(path: Path, kind: dict[str, Any]) -> dict[str, Any]:
+    """The file's content; empty where there is none. Raises :class:`InputError` for another."""
+    if not path.is_file():
+        return {}
+    kept = read_json(path)
+    if (said := wrong(kind, kept)) is not None:
+        raise InputError(f"{path} is damaged ({said}); restore it or run again.")
+    return kept

@@ -1,20 +1,17 @@
 """From a study to its jobs: the recipe of each pretraining and cell."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scanprior import pretext
 from scanprior.contracts import InputError
-from scanprior.data.crops import fitting_crop
 from scanprior.data.split import Split, relatives
-from scanprior.data.store import Store, Volume
+from scanprior.data.store import Store
 from scanprior.fit import Training
-from scanprior.nn import encoders
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.pretrain import Pretrain
-from scanprior.study import starts, subsets
+from scanprior.study import sizes, starts, subsets
 from scanprior.study.jobs import Job, Plan, Test
 from scanprior.study.naming import named
 from scanprior.study.plan import Study
@@ -58,7 +55,9 @@ class _Planner:
                 raise InputError(
                     f"an override is for {name!r}, which this study does not pretrain."
                 )
-        self.crop = study.crop or self._fitting()
+        self.crop = study.crop or sizes.fitting(
+            study, self.store, set.intersection(*self.held.values())
+        )
 
     def plan(self) -> Plan:
         study = self.study
@@ -223,13 +222,6 @@ class _Planner:
         self.splits[path] = Split(train, validation, tuple(sorted(held)), self.study.split_seed)
         return path
 
-    def _fitting(self) -> tuple[int, ...]:
-        dims = self.store.spatial_dims
-        encoder = encoders.build(self.study.encoder, dims, self.store.channels, self.study.widths)
-        held = set.intersection(*self.held.values())
-        volumes: list[Volume] = [v for v in self.store if v.id not in held]
-        return fitting_crop(volumes, dims, multiple=encoder.strides[-1])
-
     def _crop(self, start: Start) -> tuple[int, ...]:
         return self.crop[-start.dims :]
 
@@ -242,16 +234,11 @@ class _Planner:
         """Steps of fine-tuning that see as many voxels as the longest pretraining did."""
         if self.study.long_steps is not None:
             return self.study.long_steps
-        seen = [_voxels(j.recipe) for j in self.pretrainings.values()
-                if j.recipe.spatial_dims == start.dims]  # fmt: skip
-        if not seen:
+        recipes = [job.recipe for job in self.pretrainings.values()]
+        alike = [recipe for recipe in recipes if recipe.spatial_dims == start.dims]
+        if not alike:
             raise InputError(f"{start.name} has no pretraining to match; give --long-steps.")
-        return math.ceil(max(seen) / (training.batch_size * math.prod(self._crop(start))))
+        return sizes.steps_like(alike, training, self._crop(start))
 
 
 _PRETRAINED = ("pretext", "supervised")
-
-
-def _voxels(recipe: Pretrain | Finetune) -> int:
-    assert recipe.crop is not None
-    return recipe.training.steps * recipe.training.batch_size * math.prod(recipe.crop)

@@ -3,12 +3,13 @@
 import time
 import traceback
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from scanprior.alone import lock
 from scanprior.contracts import InputError
+from scanprior.data.kept import wrong
 from scanprior.fit.log import rows
 from scanprior.recipes.begin import changed
 from scanprior.recipes.finetune import finetune
@@ -51,14 +52,28 @@ class Status(NamedTuple):
     reason: str = ""
 
 
+_KEPT = {
+    "state": Literal["done", "failed"],
+    "minutes": float | None,
+    "test_minutes": float | None,
+    "steps": int,
+    "reason": object,  # text of any library's, of several lines too
+}
+
+
 def status(job: Job) -> Status | None:
     """How ``job`` ended; None where it has not."""
     path = job.folder / STATUS
     if not path.is_file():
         return None
+    try:
+        kept = read_json(path)
+    except InputError as error:
+        return Status("failed", reason=str(error))
+    if (said := wrong(_KEPT, kept)) is not None:
+        return Status("failed", reason=f"{path} is damaged ({said}); run the same command again.")
     # a number that was not known is null in JSON
-    known = {name: value for name, value in read_json(path).items() if value is not None}
-    found = Status(**known)
+    found = Status(**{name: kept[name] for name in _KEPT if kept[name] is not None})
     if found.state == "done" and not _of(job):
         return Status("failed", reason=f"{job.folder} was run with other settings; delete it.")
     return found

@@ -46,8 +46,10 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
     """
     headers: dict[Path, Header] = {}
     broken: dict[Path, str] = {}
+    left_out: Counter[str] = Counter()
     for path in _files(source):
-        if not is_dicom(path):
+        if not is_dicom(path):  # said, for it may be a slice that was cut short
+            left_out["file that is no DICOM"] += 1
             continue
         try:
             headers[path] = read_header(path)
@@ -56,7 +58,7 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
     words = frozenset().union(*(header.words for header in headers.values()))
     names = {path: shown(path, source, words) for path in (*headers, *broken)}
     series: dict[str, list[Frame]] = {}
-    left_out = Counter(header.skipped for header in headers.values() if header.skipped)
+    left_out.update(header.skipped for header in headers.values() if header.skipped)
     kept: set[str] = set()
     for _, header in sorted(headers.items(), key=lambda item: -item[0].stat().st_size):
         uids = {frame.uid for frame in header.frames}
@@ -76,7 +78,7 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
         here: list[Case] = []
         for number, group in enumerate(groups):
             here += _of_group(group, number if len(groups) > 1 else None, names, options)
-        for path in reversed(drawn.get(name, [])):
+        for path in reversed(drawn.get(name, [])):  # of several of one volume the last counts
             at = _drawn_on(here, headers[path].drawn_images)
             if at is not None and here[at].label is None:
                 here[at] = _labelled(here[at], path, names[path])
@@ -95,12 +97,16 @@ def frames_of(case: Case) -> tuple[Frame, ...]:
     return ()
 
 
-def _drawn_on(here: Sequence[Case], images: frozenset[str]) -> int | None:
+def _drawn_on(here: Sequence[Case], images: frozenset[tuple[str, int | None]]) -> int | None:
     """Which of a series' volumes a segmentation belongs to: the only one, or the only one that it
-    names images of; else it could be any one's."""
+    names images or frames of; else it could be any one's."""
     if len(here) == 1:
         return 0
-    meant = [i for i, case in enumerate(here) if images & {f.uid for f in frames_of(case)}]
+    meant = [
+        i
+        for i, case in enumerate(here)
+        if any({(f.uid, None), (f.uid, f.number or 0)} & images for f in frames_of(case))
+    ]
     return meant[0] if len(meant) == 1 else None
 
 

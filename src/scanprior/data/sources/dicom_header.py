@@ -17,7 +17,14 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from scanprior.data.sources.dicom_kind import SEGMENTATION, image_type, kind_of_no_scan
 from scanprior.data.sources.dicom_mosaic import tiled
-from scanprior.data.sources.dicom_names import HeaderError, hashed, naming_words, quiet
+from scanprior.data.sources.dicom_names import (
+    HeaderError,
+    hashed,
+    image_hash,
+    naming_words,
+    quiet,
+)
+from scanprior.data.sources.dicom_seg import drawn_images
 
 BROKEN = (
     # pydicom reads lazily, so a broken file may raise any of these wherever a value is used
@@ -79,8 +86,9 @@ class Header:
     """What must not be repeated: names, numbers, dates."""
     drawn_on: tuple[str, ...]
     """Of a segmentation, the hashes of the series that it belongs to."""
-    drawn_images: frozenset[str] = frozenset()
-    """Of a segmentation, the hashes of the images in those series, where it names them."""
+    drawn_images: frozenset[tuple[str, int | None]] = frozenset()
+    """Of a segmentation, the hashes of the images that it names, and which frame of each, from 0;
+    None where it names no frame."""
 
 
 def read_header(path: Path) -> Header:
@@ -100,13 +108,9 @@ def read_header(path: Path) -> Header:
         drawn_on = [
             series_of(data, path, patient, item.get("SeriesInstanceUID")) for item in referred or []
         ]
-        drawn_images = frozenset(
-            _image(image.get("ReferencedSOPInstanceUID"))
-            for item in referred or []
-            for image in item.get("ReferencedInstanceSequence") or []
-        )
+        images = drawn_images(data) if skipped == SEGMENTATION else frozenset()
         frames = () if skipped else tuple(_frames(data, path))
-        return Header(frames, skipped, words, tuple(drawn_on), drawn_images)
+        return Header(frames, skipped, words, tuple(drawn_on), images)
 
 
 def _frames(data: pydicom.Dataset, path: Path) -> Iterator[Frame]:
@@ -157,10 +161,10 @@ def _frame(
     between = said("PixelMeasuresSequence", "SpacingBetweenSlices")
     thickness = abs(_number(between, said("PixelMeasuresSequence", "SliceThickness"), 0.0))
     slope = said("PixelValueTransformationSequence", "RescaleSlope")
+    intercept = said("PixelValueTransformationSequence", "RescaleIntercept")
     scale = None
-    if number is not None and slope is not None:
-        intercept = said("PixelValueTransformationSequence", "RescaleIntercept")
-        if intercept is None:
+    if number is not None and (slope is not None or intercept is not None):
+        if slope is None or intercept is None:
             raise HeaderError("one of slope and intercept without the other")
         scale = (float(slope), float(intercept))
     instance = int(data.get("InstanceNumber") or 0)
@@ -169,7 +173,7 @@ def _frame(
         number=number,
         series=series_of(data, path, patient, data.get("SeriesInstanceUID")),
         patient=patient,
-        uid=_image(data.get("SOPInstanceUID") or path.as_posix()),
+        uid=image_hash(data.get("SOPInstanceUID") or path.as_posix()),
         modality=_letters(str(data.get("Modality") or "OT")),
         shape=(int(data.Rows), int(data.Columns), int(data.get("SamplesPerPixel") or 1)),
         position=position,
@@ -211,10 +215,6 @@ def series_of(data: pydicom.Dataset, path: Path, patient: str, uid: Any) -> str:
     """Hash of a series of the patient and of the file's study; of the folder without an ``uid``."""
     study = data.get("StudyInstanceUID", "")
     return hashed("series", patient, study, uid or path.parent.as_posix())
-
-
-def _image(uid: Any) -> str:
-    return hashed("image", uid, length=16)
 
 
 def _gram(orientation: tuple[float, ...]) -> np.ndarray:

@@ -11,9 +11,8 @@ from math import ceil, sqrt
 import numpy as np
 import pydicom
 
+from scanprior.data.image import LPS_TO_RAS
 from scanprior.data.sources.dicom_names import HeaderError
-
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def tiled(data: pydicom.Dataset) -> bool:
@@ -51,7 +50,7 @@ def mosaic_grid(data: pydicom.Dataset) -> tuple[tuple[int, int, int], np.ndarray
         + affine[:3, 0] * (data.Columns - columns) / 2
         + affine[:3, 1] * (data.Rows - rows) / 2
     )
-    return (count, rows, columns), _LPS_TO_RAS @ affine
+    return (count, rows, columns), LPS_TO_RAS @ affine
 
 
 def tiles(picture: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -71,6 +71,11 @@ def hashed(*parts: object, length: int = 12) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:length]
 
 
+def image_hash(uid: object) -> str:
+    """What a SOP instance is called."""
+    return hashed("image", uid, length=16)
+
+
 def naming_words(header: pydicom.Dataset) -> frozenset[str]:
     """The words of a header that say who was scanned and when: letters and digits, lower case."""
     words: set[str] = set()

@@ -5,11 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scanprior.data.image import Image
+from scanprior.data.image import LPS_TO_RAS, Image
 from scanprior.data.sources.dicom_header import Frame
 from scanprior.data.sources.dicom_stack import stacked
-
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class Plane(NamedTuple):
@@ -28,7 +26,7 @@ def planes_of(frames: Sequence[Frame], image: Image) -> list[Plane]:
     if first.mosaic:
         assert image.affine is not None
         frame = min(frames, key=lambda frame: frame.order)
-        whole = _LPS_TO_RAS @ image.affine
+        whole = LPS_TO_RAS @ image.affine
         rows, columns = image.shape[1:]
         up = [np.outer(whole[:, 2], [0, 0, 0, k]) for k in range(image.shape[0])]
         return [Plane(frame, whole + step, (rows, columns)) for step in up]
@@ -47,7 +45,7 @@ def planes_of(frames: Sequence[Frame], image: Image) -> list[Plane]:
 def label_on(plane: Plane, label: np.ndarray, image: Image) -> np.ndarray:
     """``label (z, y, x)`` at the pixels of ``plane``, 0 outside: ``(rows, columns)``."""
     assert image.affine is not None
-    step = np.linalg.solve(image.affine, _LPS_TO_RAS @ plane.affine)  # pixels to voxels
+    step = np.linalg.solve(image.affine, LPS_TO_RAS @ plane.affine)  # pixels to voxels
     rows, columns = np.indices(plane.shape)
     inside = np.ones(plane.shape, bool)
     index = []

@@ -9,10 +9,28 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import ExplicitVRLittleEndian
 
 from scanprior.contracts import InputError
-from scanprior.data.image import Image
-from scanprior.data.sources.dicom_names import quiet
+from scanprior.data.image import LPS_TO_RAS, Image
+from scanprior.data.sources.dicom_names import image_hash, quiet
 
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+def drawn_images(data: pydicom.Dataset) -> frozenset[tuple[str, int | None]]:
+    """The hashes of the images that a segmentation names, and which frame of each, from 0; None
+    where it names no frame. Raises one of ``dicom_header.BROKEN``."""
+    listed = {
+        image_hash(image.get("ReferencedSOPInstanceUID"))
+        for item in data.get("ReferencedSeriesSequence") or []
+        for image in item.get("ReferencedInstanceSequence") or []
+    }
+    groups = data.get("PerFrameFunctionalGroupsSequence") or []
+    named = {
+        (image_hash(image.get("ReferencedSOPInstanceUID")), int(number) - 1)
+        for group in (*groups, *(data.get("SharedFunctionalGroupsSequence") or []))
+        for item in group.get("DerivationImageSequence") or []
+        for image in item.get("SourceImageSequence") or []
+        for number in np.atleast_1d(image.get("ReferencedFrameNumber") or [])
+    }
+    # a file may hold many volumes: where its frames are named, that it is listed says less
+    return frozenset(named | {(uid, None) for uid in listed - {uid for uid, _ in named}})
 
 
 def segments(path: Path, name: str, image: Image, heights: np.ndarray) -> Image:
@@ -78,7 +96,7 @@ def _grid(group: pydicom.Dataset, shared: pydicom.Dataset) -> np.ndarray:
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = row * across, column * down, np.cross(row, column)
     affine[:3, 3] = _first(group, shared, "PlanePosition").ImagePositionPatient
-    return _LPS_TO_RAS @ affine
+    return LPS_TO_RAS @ affine
 
 
 def _slice_of(

@@ -6,7 +6,7 @@ they are, so that a header with an odd date or a rounded cosine is no reason to 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.uid import EnhancedMRImageStorage, generate_uid
-from pydicom.valuerep import format_number_as_ds
 
 from scanprior import __version__
 from scanprior.contracts import InputError
@@ -24,12 +24,9 @@ from scanprior.data.image import Image
 from scanprior.data.sources.dicom_header import BROKEN, Frame
 from scanprior.data.sources.dicom_names import quiet, reason
 from scanprior.data.sources.dicom_planes import Plane, label_on, planes_of
+from scanprior.data.sources.dicom_stand_in import stand_in
 
 _SERIES_NUMBER = 1000  # behind the scan's own where viewers sort
-_BLANK = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
-    *("AccessionNumber", "StudyID", "StudyDate", "StudyTime"),
-)
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _LONGEST = 64  # letters of a segment's label (PS3.5, value representation LO)
 
@@ -51,53 +48,86 @@ def segmentation(
     They lie on the slices of ``frames`` (all that the image was made of), pixel on pixel: where the
     image was resampled (tilted gantry, varying distances), each pixel takes the nearest voxel.
     The object has the source's patient and study, its frame of reference and references to its
-    instances; UIDs follow from the source, the label and ``model`` (a hash), so that the same
-    prediction is the same object.
+    instances; UIDs follow from those of the source, the label, ``model`` (a hash) and the versions
+    of the programs, so that the same prediction is the same object, but for the clock's times.
 
     Args:
         names: of the segments; their kind, which a name does not tell, is coded as tissue.
 
     Raises:
-        InputError: the source has no UIDs to refer to, or has changed since it was found.
+        InputError: the source has no UIDs to refer to, has changed since it was found, or has a
+            header that cannot be copied.
     """
-    from highdicom.seg import Segmentation  # not on top: the package is optional
-
     planes = planes_of(frames, image)
     drawn = np.stack([label_on(plane, label, image) for plane in planes])
-    with quiet():
-        headers = _headers(frames)
-        first = headers[planes[0].frame.path]
-        instances = [str(header.SOPInstanceUID) for header in headers.values()]
-        content = hashlib.sha256(drawn.tobytes()).hexdigest()
-        made = Segmentation(
-            source_images=[_stand_in(planes, first)],
-            pixel_array=drawn,
-            segmentation_type="BINARY",
-            segment_descriptions=_descriptions(names),
-            series_instance_uid=generate_uid(entropy_srcs=[model, "series", *instances]),
-            series_number=_SERIES_NUMBER,
-            sop_instance_uid=generate_uid(entropy_srcs=[model, content, *names, *instances]),
-            instance_number=1,
-            manufacturer="scanprior",
-            manufacturer_model_name="scanprior",
-            software_versions=__version__,
-            device_serial_number=model[:_LONGEST],
-            series_description="scanprior segmentation",
-            content_label="SEGMENTATION",
-        )
-        _refer(made, planes, headers)
-        _name(made, first)
+    try:
+        with quiet():
+            return _made(planes, drawn, _headers(frames), names, model)
+    except BROKEN as error:
+        raise InputError(
+            f"the series has a header that no DICOM-SEG can be made of ({reason(error)}); predict "
+            "it without --dicom-seg."
+        ) from error
+
+
+def _made(
+    planes: Sequence[Plane],
+    drawn: np.ndarray,
+    headers: dict[Path, pydicom.FileDataset],
+    names: Sequence[str],
+    model: str,
+) -> pydicom.Dataset:
+    import highdicom  # not on top: the package is optional
+
+    first = headers[planes[0].frame.path]
+    instances = [str(header.SOPInstanceUID) for header in headers.values()]
+    content = [hashlib.sha256(drawn.tobytes()).hexdigest(), *names]
+    content += [f"{plane.frame.uid} {plane.frame.number}" for plane in planes]
+    content += [__version__, highdicom.__version__]
+    made = highdicom.seg.Segmentation(
+        source_images=[stand_in(planes, first)],
+        pixel_array=drawn,
+        segmentation_type="BINARY",
+        segment_descriptions=_descriptions(names),
+        series_instance_uid=generate_uid(entropy_srcs=[model, "series", *instances]),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=generate_uid(entropy_srcs=[model, *content, *instances]),
+        # the volumes of one file are segmented in one series, and each has other frames of it
+        instance_number=(planes[0].frame.number or 0) + 1,
+        manufacturer="scanprior",
+        manufacturer_model_name="scanprior",
+        software_versions=__version__,
+        device_serial_number=model[:_LONGEST],
+        series_description="scanprior segmentation",
+        content_label="SEGMENTATION",
+    )
+    dimensions = generate_uid(entropy_srcs=[made.SOPInstanceUID, "dimensions"])  # highdicom: random
+    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+        item.DimensionOrganizationUID = dimensions
+    _refer(made, planes, headers)
+    _name(made, first)
     return made
 
 
 def write_segmentation(path: Path, made: pydicom.Dataset) -> None:
-    """Write what :func:`segmentation` made to ``path``."""
-    with quiet():
-        made.save_as(path, enforce_file_format=True)
+    """Write what :func:`segmentation` made to ``path``.
+
+    Raises :class:`InputError` for a value, copied from the source, that cannot be written.
+    """
+    try:
+        with quiet():
+            made.save_as(path, enforce_file_format=True)
+    except OSError:
+        raise  # of the disk
+    except BROKEN as error:
+        raise InputError(
+            f"the series has a header that cannot be written again ({reason(error)}); predict it "
+            "without --dicom-seg."
+        ) from error
 
 
 def _headers(frames: Sequence[Frame]) -> dict[Path, pydicom.FileDataset]:
-    """Of each file, without the pixels."""
+    """Of each file, without the pixels; of several UIDs in one place the first."""
     found: dict[Path, pydicom.FileDataset] = {}
     for path in dict.fromkeys(frame.path for frame in frames):
         try:
@@ -106,47 +136,15 @@ def _headers(frames: Sequence[Frame]) -> dict[Path, pydicom.FileDataset]:
             raise InputError(
                 f"a file of the series cannot be read again ({reason(error)}); restore it."
             ) from error
+        for name in (*_UIDS, "FrameOfReferenceUID"):
+            if isinstance(said := found[path].get(name), MultiValue):
+                setattr(found[path], name, said[0])
         if not all(found[path].get(name) for name in _UIDS):
             raise InputError(
                 "the series has no UIDs that a DICOM-SEG could refer to; predict it without "
                 "--dicom-seg."
             )
     return found
-
-
-def _stand_in(planes: Sequence[Plane], first: pydicom.Dataset) -> Dataset:
-    """A multi-frame image with these planes and nobody's name."""
-    image = Dataset()
-    image.SOPClassUID, image.SOPInstanceUID = EnhancedMRImageStorage, first.SOPInstanceUID
-    image.StudyInstanceUID = first.StudyInstanceUID
-    image.SeriesInstanceUID = first.SeriesInstanceUID
-    image.FrameOfReferenceUID = first.get("FrameOfReferenceUID") or generate_uid(
-        entropy_srcs=["frame of reference", str(image.SeriesInstanceUID)]
-    )
-    image.PositionReferenceIndicator = first.get("PositionReferenceIndicator")
-    for name in _BLANK:
-        setattr(image, name, "")
-    for name in ("", "Ratio", "Method"):
-        if (said := first.get(f"LossyImageCompression{name}")) is not None:
-            setattr(image, f"LossyImageCompression{name}", said)
-    image.Modality = str(first.get("Modality") or "OT")
-    image.Rows, image.Columns = planes[0].shape
-    image.NumberOfFrames = len(planes)
-    shared, orientation, measures = Dataset(), Dataset(), Dataset()
-    axes, sizes = planes[0].affine[:3, :2], np.linalg.norm(planes[0].affine[:3, :2], axis=0)
-    orientation.ImageOrientationPatient = _decimals((axes / sizes).T.ravel())
-    measures.PixelSpacing = _decimals(sizes[::-1])
-    measures.SliceThickness = _decimals([planes[0].frame.thickness])[0]
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
-    image.SharedFunctionalGroupsSequence = [shared]
-    groups = []
-    for plane in planes:
-        group, position = Dataset(), Dataset()
-        position.ImagePositionPatient = _decimals(plane.affine[:3, 3])
-        group.PlanePositionSequence = [position]
-        groups.append(group)
-    image.PerFrameFunctionalGroupsSequence = groups
-    return image
 
 
 def _descriptions(names: Sequence[str]) -> Any:
@@ -204,16 +202,5 @@ def _refer(
 def _name(made: pydicom.Dataset, header: pydicom.Dataset) -> None:
     """The patient and study of ``header``, in UTF-8, which holds the segments' names too."""
     header.SOPClassUID = EnhancedMRImageStorage  # the modules of any other class may be unknown
-    try:
-        made.copy_patient_and_study_information(header)
-    except BROKEN as error:
-        raise InputError(
-            f"the series has a patient or a study that cannot be read ({reason(error)}); predict "
-            "it without --dicom-seg."
-        ) from error
+    made.copy_patient_and_study_information(header)
     made.SpecificCharacterSet = "ISO_IR 192"
-
-
-def _decimals(values: Iterable[float]) -> list[str]:
-    """Numbers as DICOM's decimal strings, of 16 letters at most."""
-    return [format_number_as_ds(float(value)) for value in values]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.image import LPS_TO_RAS
 from scanprior.data.sources.dicom_header import Frame
 
 _SAME_PLACE = 0.01
@@ -81,7 +82,7 @@ def stacked(frames: Sequence[Frame], name: str, *, uneven: bool) -> Stack:
     affine[:3, 2] = step
     affine[:3, 3] = first[0]
     volumes = zip(*[[frames[i] for i in here] for here in slices], strict=True)
-    return Stack(tuple(volumes), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, heights)
+    return Stack(tuple(volumes), LPS_TO_RAS @ affine, heights)
 
 
 def _check_complete(counts: list[int], name: str) -> None:
