@@ -205,6 +205,20 @@ def enhanced(path, array, affine, times=1, **values):
     pydicom.dcmwrite(path, data)
 
 
+def test_times_that_nothing_tells_apart_are_refused(tmp_path):
+    """Not mixed: a slice of each would be an image that nobody took."""
+    for time in (1, 2):
+        array = array_of(10 + time)
+        for path in write_series(
+            tmp_path / str(time), array, affine_of(), "film", AcquisitionNumber=time
+        ):
+            data = pydicom.dcmread(path)
+            del data.AcquisitionNumber
+            data.save_as(path)
+    with pytest.raises(InputError, match="several slices at a position and nothing that tells"):
+        only(tmp_path)
+
+
 def test_multi_frame_files(tmp_path):
     affine = affine_of((0, 1, 0), (0, 0, -1))
     array = array_of(shape=(18, 12, 14))

@@ -307,3 +307,30 @@ def test_a_header_may_not_read_elsewhere(tmp_path):
     (tmp_path / "a.mhd").write_text(text)
     with pytest.raises(InputError, match="from another folder"):
         read_image([tmp_path / "a.mhd"])
+
+
+@pytest.mark.parametrize(
+    "data", ["LIST\n/etc/hostname", "LIST 2\n/etc/hostname", "../x%d.raw 1 2 1"]
+)
+def test_a_header_that_names_other_files_is_refused(tmp_path, data):
+    """It could show what it likes of the machine."""
+    path = tmp_path / "a.mhd"
+    path.write_text(
+        "ObjectType = Image\nNDims = 3\nDimSize = 2 2 1\nElementType = MET_UCHAR\n"
+        f"ElementDataFile = {data}\n"
+    )
+    with pytest.raises(InputError, match=r"a\.mhd takes its data from"):
+        read_image([path])
+
+
+def test_a_qform_without_voxel_sizes_is_refused(tmp_path):
+    image = nib.Nifti1Image(np.ones((4, 5, 6), np.int16), np.eye(4))
+    image.set_sform(None, 0)
+    image.set_qform(np.eye(4), 1)
+    path = tmp_path / "a.nii"
+    nib.save(image, path)
+    content = bytearray(path.read_bytes())
+    content[80:92] = bytes(12)  # pixdim[1:4]
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="voxel sizes of 0, 0, 0 mm; correct"):
+        read_image([path])

@@ -251,3 +251,15 @@ def test_memory_does_not_grow_with_the_number_of_scans(tmp_path):
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert result["cases"] == 100
     assert grown < 50
+
+
+@pytest.mark.parametrize("name", ["out", "fix"])
+def test_a_folder_with_a_link_is_not_written(tmp_path, name):
+    sound(tmp_path / "scans")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "labelsTr").symlink_to(tmp_path / "elsewhere")
+    folders = {"out": tmp_path / "out", "fix": tmp_path / "fix"}
+    with pytest.raises(InputError, match="leads out of"):
+        run_doctor(Doctor(source=tmp_path / "scans", workers=1, **folders))
+    assert not list((tmp_path / "elsewhere").iterdir())

@@ -3,9 +3,11 @@
 import importlib
 import json
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -204,3 +206,22 @@ def test_a_split_and_an_index_are_data(work: Path, trace: Path, capsys) -> None:
     for verb in ("pretrain", "finetune", "study"):
         assert told(words(verb, work, work / "new"), capsys)[0] == 2
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("verb", ["prepare", "doctor"])
+def test_modules_among_the_scans(verb: str, tmp_path: Path) -> None:
+    """Workers are Python processes of their own, which could look for modules where they start."""
+    scans, out, trace = tmp_path / "scans", tmp_path / "out", tmp_path / "trace"
+    scans.mkdir()
+    for name in "ab":
+        image = nib.Nifti1Image(np.random.default_rng(0).normal(size=(9, 9, 9)), np.eye(4))
+        nib.save(image, scans / f"{name}.nii.gz")
+    for module in ("nibabel", "blosc2", "timeit", "pickle", "struct"):
+        (scans / f"{module}.py").write_text(f"open({str(trace)!r}, 'a').write({module!r})\n")
+    target = [str(out)] if verb == "prepare" else ["--out", str(out)]
+    program = Path(sys.executable).with_name("scanprior")
+    done = subprocess.run(
+        [program, verb, ".", *target, "--workers", "2"], cwd=scans, capture_output=True, text=True
+    )
+    assert done.returncode < 2, done.stderr
+    assert not trace.exists(), trace.read_text()

@@ -22,7 +22,7 @@ from scanprior.data.hdf5 import HDF5
 from scanprior.data.image import Image, spacing_of
 from scanprior.data.itk import itk_affine, itk_header, read_itk
 from scanprior.data.nifti import nifti_affine, opened, read_nifti
-from scanprior.data.pairs import data_of
+from scanprior.data.pairs import check_data
 from scanprior.data.picture import read_numpy, read_picture
 
 NIBABEL = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
@@ -215,8 +215,8 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if not ending:
         known = ", ".join(VOLUME + PHOTOGRAPH)
         raise InputError(f"{path} is of no known format; use one of {known}.")
-    if ending in (".mhd", ".nhdr") and Path(data_of(path)).name != data_of(path):
-        raise InputError(f"{path} takes its data from another folder; put both into one.")
+    if ending in SITK and path.is_file():
+        check_data(path)
     load = next(read for endings, read in _READERS.items() if ending in endings)
     try:
         array, affine = load(path)

@@ -108,9 +108,9 @@ def nifti_affine(image: Any, path: Path) -> np.ndarray:
 
     So do nibabel, FSL and SPM. Where both are there and differ, the sform is taken, but refused
     where the qform mirrors it (left could be right) or differs twofold in the voxel sizes. Metres
-    and micrometres become mm. Voxel sizes of 0 matter only without sform and qform; then they are
-    refused. Without either, as in Analyze, voxels are taken to run from right to left, as nibabel
-    does for either: nothing in such a file says so. Shear is kept here (``Case.read`` refuses it).
+    and micrometres become mm. Voxel sizes of 0 matter only without an sform; then they are refused.
+    Without either, as in Analyze, voxels are taken to run from right to left, as nibabel does for
+    either: nothing in such a file says so. Shear is kept here (``Case.read`` refuses it).
     """
     header = image.header
     affine = np.asarray(image.affine, dtype=float)
@@ -130,12 +130,12 @@ def nifti_affine(image: Any, path: Path) -> np.ndarray:
                 f"{path} has an sform and a qform whose voxel sizes differ twofold or more; "
                 "correct its header."
             )
-    if qform[0] is None and sform[0] is None:
+    if sform[0] is None:  # a qform takes them too
         sizes = _sizes_on_disk(image)
         if not np.isfinite(sizes).all() or (sizes == 0).any():
             raise InputError(
-                f"{path} gives voxel sizes of {', '.join(f'{size:g}' for size in sizes)} mm and no "
-                "orientation; correct its header."
+                f"{path} gives voxel sizes of {', '.join(f'{size:g}' for size in sizes)} mm"
+                f"{' and no orientation' if qform[0] is None else ''}; correct its header."
             )
     unit = _MM.get(int(header["xyzt_units"]) & 7, 1.0)
     return np.diag([unit, unit, unit, 1.0]) @ affine

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, get_context, parent_process
-from os import _exit
+from contextlib import contextmanager
+from multiprocessing import connection, forkserver, get_context, parent_process
+from os import _exit, environ
 from threading import Thread
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from scanprior.contracts import InputError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+_SAFE = "PYTHONSAFEPATH"
 
 
 def each(
@@ -32,6 +34,8 @@ def each(
         return
     context = get_context("forkserver")  # safe beside threads; imports everything once
     context.set_forkserver_preload([getattr(work, "func", work).__module__])
+    with apart_from_here():
+        forkserver.ensure_running()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
         under_way: dict[Future[Answer], Item] = {}
         waiting = iter(items)
@@ -48,6 +52,21 @@ def each(
                         "a worker was ended from outside, most likely for want of memory; "
                         "start again with fewer --workers, it continues."
                     ) from error
+
+
+@contextmanager
+def apart_from_here() -> Iterator[None]:
+    """A Python process started inside imports nothing from the working folder: a ``nibabel.py``
+    among somebody's scans would be run."""
+    before = environ.get(_SAFE)
+    environ[_SAFE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del environ[_SAFE]
+        else:
+            environ[_SAFE] = before
 
 
 def _follow_parent() -> None:

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scanprior import __version__
+from scanprior.alone import closed
 from scanprior.console import console, counted
 from scanprior.contracts import InputError
 from scanprior.data import sources
@@ -106,6 +107,8 @@ def _check(recipe: Doctor) -> None:
     for name, folder in (("out", recipe.out), ("fix", recipe.fix)):
         if folder is not None and folder.resolve().is_relative_to(source):
             raise InputError(f"{folder} lies in the source, which is kept; give another --{name}.")
+        if folder is not None:
+            closed(folder)
 
 
 class Walk(NamedTuple):

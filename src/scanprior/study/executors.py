@@ -14,6 +14,7 @@ import submitit
 import torch
 
 from scanprior.contracts import InputError
+from scanprior.data.parallel import apart_from_here
 from scanprior.study.jobs import Job
 from scanprior.study.plan import Slurm, Study
 from scanprior.study.work import attempt
@@ -81,7 +82,8 @@ class Processes(Executor):
         process = multiprocessing.get_context("spawn").Process(
             target=_in_child, args=(job, threads, _device(place))
         )
-        process.start()
+        with apart_from_here():
+            process.start()
         self.running[place] = process, job
 
     def ended(self) -> list[tuple[Job, str]]:

@@ -71,6 +71,11 @@ def stacked(frames: Sequence[Frame], name: str, *, uneven: bool) -> Stack:
     _check_complete([len(s) for s in slices], name)
     for here in slices:
         here.sort(key=lambda i: frames[i].order)
+        if len({frames[i].order for i in here}) < len(here):
+            raise InputError(
+                f"{name} has several slices at a position and nothing that tells which of them "
+                "belong to one volume (time, echo, number); split it into one series a volume."
+            )
     first = places[[here[0] for here in slices]]
     heights = _heights(first, first @ normal, frames[0], name, uneven=uneven)
     count = len(slices)
