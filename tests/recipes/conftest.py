@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.recipes.scans import AFFINES, trained, write_scans
+
 
 @pytest.fixture
 def store(ball_store: Path, tmp_path: Path) -> Path:
@@ -17,3 +19,13 @@ def store(ball_store: Path, tmp_path: Path) -> Path:
         record.setdefault("sha256", record["id"])  # no two balls are the same
     (folder / "index.json").write_text(json.dumps(index))
     return folder
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scans(tmp_path_factory.mktemp("scans") / "balls", AFFINES)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, scans: Path) -> Path:
+    return trained(tmp_path_factory.mktemp("runs"), scans, steps=2)

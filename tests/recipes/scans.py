@@ -6,6 +6,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from scanprior.data.prepare import Prepare, run_prepare
+from scanprior.fit import Training
+from scanprior.recipes.finetune import Finetune, finetune
+
 TURN = np.array([[0.9553, -0.2955, 0.0], [0.2955, 0.9553, 0.0], [0.0, 0.0, 1.0]])
 AFFINES = {
     "plain": np.eye(4),
@@ -44,3 +48,22 @@ def write_scans(folder: Path, affines: dict[str, np.ndarray]) -> Path:
     listed = {"name": "balls", "training": training, "test": []}
     (folder / "dataset.json").write_text(json.dumps(listed))
     return folder
+
+
+def trained(folder: Path, scans: Path, steps: int, *, slices: bool = False) -> Path:
+    """The run of a segmenter of these scans; their store lies beside it."""
+    run_prepare(Prepare(source=scans, store=folder / "store", spacing=(1.0, 1.0, 1.0), workers=1))
+    finetune(
+        Finetune(
+            store=folder / "store",
+            out=folder / "run",
+            widths=(4, 8) if steps < 10 else (8, 16, 32),
+            spatial_dims=2 if slices else 3,
+            crop=(16, 16) if slices else (16, 16, 16),
+            validate_every=0 if steps < 10 else 50,
+            training=Training(
+                steps=steps, batch_size=4, lr=5e-3, warmup=0, precision="32", accelerator="cpu"
+            ),
+        )
+    )
+    return folder / "run"

@@ -8,42 +8,11 @@ import numpy as np
 import pytest
 
 from scanprior.contracts import InputError, Learner
-from scanprior.data.prepare import Prepare, run_prepare
-from scanprior.fit import Training
 from scanprior.pretext.rotation import Rotation
-from scanprior.recipes.finetune import Finetune, finetune
 from scanprior.recipes.finetuned import load_finetuned
 from scanprior.recipes.predict import Predict, predict
 from scanprior.saved import save_weights
-from tests.recipes.scans import AFFINES, write_scans
-
-
-def trained(folder: Path, scans: Path, steps: int, *, slices: bool = False) -> Path:
-    run_prepare(Prepare(source=scans, store=folder / "store", spacing=(1.0, 1.0, 1.0), workers=1))
-    finetune(
-        Finetune(
-            store=folder / "store",
-            out=folder / "run",
-            widths=(4, 8) if steps < 10 else (8, 16, 32),
-            spatial_dims=2 if slices else 3,
-            crop=(16, 16) if slices else (16, 16, 16),
-            validate_every=0 if steps < 10 else 50,
-            training=Training(
-                steps=steps, batch_size=4, lr=5e-3, warmup=0, precision="32", accelerator="cpu"
-            ),
-        )
-    )
-    return folder / "run"
-
-
-@pytest.fixture(scope="module")
-def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scans(tmp_path_factory.mktemp("scans") / "balls", AFFINES)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, scans: Path) -> Path:
-    return trained(tmp_path_factory.mktemp("runs"), scans, steps=2)
+from tests.recipes.scans import AFFINES, trained, write_scans
 
 
 def assert_same_grid(out: Path, scans: Path, name: str) -> None:

@@ -26,21 +26,11 @@ from scanprior.saved import save_weights
 from tests.data.dicom_files import SECRETS, write_series
 from tests.data.test_dicom import affine_of, header, pixels
 from tests.data.test_dicom_seg import ORIENTATIONS
-from tests.recipes.scans import AFFINES, write_scans
-from tests.recipes.test_predict import changed, trained
+from tests.recipes.scans import trained, write_scans
+from tests.recipes.test_predict import changed
 
 SHAPE = (11, 21, 27)
 BOX = (slice(3, 8), slice(2, 13), slice(9, 20))
-
-
-@pytest.fixture(scope="module")
-def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scans(tmp_path_factory.mktemp("scans") / "balls", AFFINES)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, scans: Path) -> Path:
-    return trained(tmp_path_factory.mktemp("runs"), scans, steps=2)
 
 
 @pytest.fixture
