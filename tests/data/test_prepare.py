@@ -75,6 +75,21 @@ def test_the_second_run_does_nothing_and_a_changed_file_is_done_again(tmp_path):
     assert Store(tmp_path / "out").digest != digest
 
 
+@pytest.mark.parametrize("kind", ["image", "label"])
+def test_an_array_that_changed_is_written_again(tmp_path, kind):
+    scans(tmp_path / "in")
+    run_prepare(recipe(tmp_path))
+    one, two = (tmp_path / f"out/volumes/{name}.{kind}.b2nd" for name in ("s1", "s2"))
+    whole = one.read_bytes(), two.read_bytes()
+    changed = bytearray(whole[0])
+    changed[-40] ^= 1
+    one.write_bytes(bytes(changed))
+    two.unlink()
+    again = run_prepare(recipe(tmp_path))
+    assert (again["prepared"], again["unchanged"]) == (2, 2)
+    assert (one.read_bytes(), two.read_bytes()) == whole
+
+
 def test_other_settings_are_refused_by_name(tmp_path):
     scans(tmp_path / "in", 1)
     run_prepare(recipe(tmp_path))

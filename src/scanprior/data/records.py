@@ -31,6 +31,7 @@ _RECORD = RECORD | {
     "geometry": {"shape_before": list[int], "matrix": list},
     "statistics": {"classes": list[int]},
     "state": list,
+    "stored": dict,
 }
 
 
@@ -83,9 +84,18 @@ def done(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> bool
     try:
         kept = parsed(path)
         whole = wrong(_RECORD, kept) is None and wrong_sizes(kept) is None
-        return whole and kept["id"] == case.id and kept["state"] == _state(recipe, case, spacing)
+        if not whole or kept["id"] != case.id or kept["state"] != _state(recipe, case, spacing):
+            return False
+        return kept["stored"] == _stored(recipe, case.id, labelled=kept["labelled"])
     except (OSError, InputError):
         return False
+
+
+def _stored(recipe: Prepare, name: str, *, labelled: bool) -> dict[str, str]:
+    """The hash of each of a volume's files, for blosc2's hold no checksum of their own."""
+    volumes = recipe.store / "volumes"
+    kinds = ("image", "label") if labelled else ("image",)
+    return {kind: file_hash(volumes / f"{name}.{kind}.b2nd") for kind in kinds}
 
 
 def record(recipe: Prepare, case: Case) -> dict[str, Any]:
@@ -106,14 +116,10 @@ def prepare_one(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) 
         return f"{case.called} cannot be read ({why}); restore it or leave it out."
     volumes, path = recipe.store / "volumes", recipe.store / "records" / f"{case.id}.json"
     path.unlink(missing_ok=True)  # from here on the old record vouches for nothing
-    arrays = {"image": prepared.image.array.astype(np.float16)}
+    _write_volume(volumes / f"{case.id}.image.b2nd", prepared.image.array.astype(np.float16))
     if prepared.label is not None:
-        arrays["label"] = prepared.label.array[0]
-    for kind, array in arrays.items():
-        _write_volume(volumes / f"{case.id}.{kind}.b2nd", array)
-    # blosc2's files hold no checksum of their own
-    stored = {kind: file_hash(volumes / f"{case.id}.{kind}.b2nd") for kind in arrays}
-    write_json(path, record | {"stored": stored})
+        _write_volume(volumes / f"{case.id}.label.b2nd", prepared.label.array[0])
+    write_json(path, record | {"stored": _stored(recipe, case.id, labelled=record["labelled"])})
     return None
 
 

@@ -20,6 +20,7 @@ from scanprior.data import sources
 from scanprior.data.parallel import each
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.decathlon import declared
+from scanprior.data.store import Store
 from scanprior.doctor import duplicates, outliers, shelf
 from scanprior.doctor.findings import Finding, counts, ordered, plain
 from scanprior.doctor.fix import fix
@@ -151,7 +152,7 @@ def _source(recipe: Doctor) -> Walk:
 def _store(recipe: Doctor) -> Walk:
     if recipe.fix is not None:
         raise InputError("--fix corrects a source's files; a store is prepared again instead.")
-    store = shelf.open_store(recipe.source)
+    store = Store(recipe.source)
     work = partial(shelf.look_stored, parts=shelf.parts(store, recipe.split), classes=store.classes)
     seen = [one for _, one in _each("looking", work, list(store), recipe.workers)]
 

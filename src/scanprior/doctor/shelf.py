@@ -14,34 +14,10 @@ from scanprior.doctor import checks
 from scanprior.doctor.findings import Finding
 from scanprior.doctor.look import levels, told, voxel_hash
 from scanprior.doctor.seen import Seen
-from scanprior.saved import read_json
-
-_NEEDED = {"id": str, "patient": str, "labelled": bool, "shape": list, "spacing": list}
 
 
 def is_store(source: Path) -> bool:
     return (source / "index.json").is_file()
-
-
-def open_store(folder: Path) -> Store:
-    """The store, once its index was seen to be one.
-
-    Raises :class:`InputError` for an index that is damaged, or that names files elsewhere.
-    """
-    path = folder / "index.json"
-    index = read_json(path)
-    volumes = index.get("volumes") if isinstance(index, dict) else None
-    if not isinstance(volumes, list) or not isinstance(index.get("classes"), int) or not volumes:
-        raise InputError(f"{path} lists no volumes and classes; prepare the store anew.")
-    for number, record in enumerate(volumes):
-        kinds = _NEEDED.items()
-        whole = isinstance(record, dict) and all(isinstance(record.get(k), t) for k, t in kinds)
-        sizes = [*record["shape"], *record["spacing"]] if whole else []
-        if not whole or not all(isinstance(size, (int, float)) for size in sizes):
-            raise InputError(f"{path} is damaged in its entry {number}; prepare the store anew.")
-        if Path(record["id"]).name != record["id"]:
-            raise InputError(f"{path} names {record['id']!r}, a file elsewhere; do not use it.")
-    return Store(folder)
 
 
 def parts(store: Store, split: Path | None) -> dict[str, str]:

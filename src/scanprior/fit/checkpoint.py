@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch._weights_only_unpickler import (
-    UnpicklingError,  # pyright: ignore[reportPrivateImportUsage]  # torch.load's refusal, else only pickle's own, which nothing here imports
+    UnpicklingError,  # pyright: ignore[reportPrivateImportUsage]  # what torch.load refuses with; torch exports it nowhere
 )
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
