@@ -106,17 +106,19 @@ def tried(name: str, kills: int, draw: random.Random) -> dict[str, Any]:
     clear()
     began = time.monotonic()
     end(started(COMMANDS[name]))
-    seconds = time.monotonic() - began
+    seconds = latest = time.monotonic() - began
     expected = fingerprint(Path("out"))
     moments: list[float] = []
     found: dict[str, Any] = {"ends": 0, "identical": 0, "half_files": 0, "different": []}
     while len(moments) < kills:
         clear()
-        for _ in range(min(IN_A_ROW, kills - len(moments))):
-            moment = draw.uniform(0, seconds)
+        for killed in range(min(IN_A_ROW, kills - len(moments))):
+            moment = draw.uniform(0, latest)
             process = started(COMMANDS[name])
             time.sleep(moment)
             if os.waitpid(process, os.WNOHANG) != (0, 0):
+                if not killed:
+                    latest = moment  # the machine was busier when it was timed
                 break  # it had ended; the next command begins anew
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
