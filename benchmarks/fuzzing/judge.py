@@ -85,15 +85,16 @@ def cases_of(source: Path) -> dict[str, list[str]]:
     }
 
 
-def prepared(store: Path, source: Path, expected: Expected) -> Verdicts:
-    """Each case's verdict."""
+def prepared(
+    store: Path, names: dict[str, list[str]], source: Path, expected: Expected
+) -> Verdicts:
+    """Each case's verdict; ``names`` are its files, which a store of DICOM does not tell."""
     verdicts: Verdicts = {}
     if (store / "rejected.json").is_file():
         for entry in json.loads((store / "rejected.json").read_text()):
             verdicts[entry["id"]] = sentence(entry["reason"], "")  # the entry has the names
     for volume in Store(store):
-        said = volume.record["source"]
-        paths = [source / name for name in ([said] if isinstance(said, str) else said)]
+        paths = [source / name for name in names[volume.id]]
         verdicts[volume.id] = _compared(_scan(volume), paths, expected)
     return verdicts
 

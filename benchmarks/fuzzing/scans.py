@@ -90,7 +90,7 @@ def _judge(
     base = base if base.is_dir() else base.parent
     expected = how.expected(source, {m.name: m for m in mutants})
     if verb == "prepare":
-        verdicts = judge.prepared(out, base, expected)
+        verdicts = judge.prepared(out, names, base, expected)
     elif verb == "prepare, z-scores":
         verdicts = judge.normal(out)
     elif verb == "doctor":

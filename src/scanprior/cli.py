@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(__version__)
         return
     # only here: these imports take seconds, which help and version need not wait for
+    from scanprior.console import plain
     from scanprior.contracts import InputError
     from scanprior.saved import as_json
     from scanprior.verbs import parse
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipe, run = parse(words)
         result = run(recipe)
     except InputError as error:
-        print(f"scanprior: {error}", file=sys.stderr)
+        print(plain(f"scanprior: {error}"), file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:  # `scanprior ... --help | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno is None:  # raised by a program, not by the system
             raise
-        print(
+        said = (
             f"scanprior: {error.filename or 'a file'} cannot be read or written "
-            f"({error.strerror}); mend that, then the same command continues.",
-            file=sys.stderr,
+            f"({error.strerror}); mend that, then the same command continues."
         )
+        print(plain(said), file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("scanprior: interrupted; the same command continues.", file=sys.stderr)
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(as_json(result, default=str))
     else:
         shown = ((key, value) for key, value in result.items() if key != "findings")
-        print("\n".join(f"{key}: {value}" for key, value in shown))
+        print("\n".join(plain(f"{key}: {value}") for key, value in shown))
     if result.get("errors"):
         raise SystemExit(2)
     if result.get("rejected") or result.get("failures") or result.get("warnings"):

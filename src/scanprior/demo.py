@@ -39,11 +39,11 @@ class Demo:
     where it is at hand or can be fetched, else a phantom."""
     out: Path = Path("demo")
     """Folder to write; a second run reuses what is there."""
-    task: str = "jigsaw"
+    task: str = "rpl"
     """The pretext task."""
     labels: int = 10
     """Labelled scans to fine-tune on."""
-    pretrain_steps: int = 400
+    pretrain_steps: int = 600
     """Steps of pretraining."""
     finetune_steps: int = 150
     """Steps of fine-tuning, the same for both starts."""
@@ -59,7 +59,7 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
     run_prepare(Prepare(source=source, store=store))
     split = _split(recipe)
     say(f"Pretraining ({recipe.task}) on images only")
-    training = Training(steps=recipe.pretrain_steps, batch_size=8, lr=1e-3)
+    training = Training(steps=recipe.pretrain_steps, batch_size=16, lr=1e-3)
     task, run = pretext.find(recipe.task)(), out / recipe.task
     trained = pretrain(
         Pretrain(store=store, out=run, task=task, seed=recipe.seed, training=training)
@@ -122,7 +122,7 @@ def _start(
             labels=recipe.labels,
             validate_every=max(1, recipe.finetune_steps // 5),
             seed=recipe.seed,
-            training=Training(steps=recipe.finetune_steps, batch_size=4, lr=8e-3),
+            training=Training(steps=recipe.finetune_steps, batch_size=2, lr=8e-3),
         )
     )
     predict(Predict(run=model, source=source, out=predictions, cases=split.test))

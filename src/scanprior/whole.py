@@ -18,9 +18,9 @@ def replacing(path: Path) -> Iterator[Path]:
     folder is made.
     An ``OSError`` names ``path``.
     """
-    with naming(path):
+    temporary = path.with_name(f"{HALF}{os.getpid()}.{path.name}")
+    with naming(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{HALF}{os.getpid()}.{path.name}")
         try:
             yield temporary
             os.replace(temporary, path)
@@ -39,12 +39,12 @@ def sweep(folder: Path) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Say of an ``OSError`` that it came with ``path``, where it does not say of what: a write to
-    a full disk does not."""
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Say of an ``OSError`` that it came with ``path``, where it does not say of what (a write to a
+    full disk does not) or names a ``temporary`` file in its place."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None or error.filename == str(temporary):
             error.filename = str(path)
         raise

@@ -129,13 +129,11 @@ def test_two_orientations_in_one_series(tmp_path):
     }
 
 
-def test_gaps_duplicates_and_unfinished_volumes_are_refused(tmp_path):
+def test_gaps_and_unfinished_volumes_are_refused(tmp_path):
     array, affine = array_of(), affine_of()
     paths = write_series(tmp_path, array, affine)
-    shutil.copy(paths[2], tmp_path / "copy")  # the same image twice is one
-    assert only(tmp_path).shape == SHAPE
     paths[4].unlink()
-    with pytest.raises(InputError, match="lacks 1 slice between"):
+    with pytest.raises(InputError, match=r"lacks 1 slice between .* between 14\.8 and 19\.8 mm"):
         only(tmp_path)
     write_series(tmp_path / "again", array, affine, AcquisitionNumber=2)
     with pytest.raises(InputError, match=r"1 to 2 slices at a position"):
@@ -144,6 +142,74 @@ def test_gaps_duplicates_and_unfinished_volumes_are_refused(tmp_path):
         path.unlink()
     with pytest.raises(InputError, match="two or more slices at 2 of its 9 positions"):
         only(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("heights", "said"),
+    [
+        ((0, 1, 2, 3, 5.5, 6.5, 7.5), "lacks 2 slices .* between 14.8 and 21.0 mm"),
+        ((0, 1, 2, 3.6, 4.6, 5.6), "lacks 1 slice .* between 12.2 and 16.2 mm"),
+        ((0, 1, 3), "lacks 1 slice .* between 9.8 and 14.8 mm"),
+        ((0, 1.2, 2.2, 5, 6, 7, 9), "lacks 3 slices .* the first between 12.8 and 19.8 mm"),
+    ],
+)
+@pytest.mark.parametrize("straighten", [False, True])
+def test_a_gap_is_never_filled_with_invented_slices(tmp_path, heights, said, straighten):
+    write_series(tmp_path, array_of()[: len(heights)], affine_of(), heights=heights)
+    with pytest.raises(InputError, match=said):
+        only(tmp_path, SourceOptions(straighten=straighten))
+
+
+def copied(path, to, **changes):
+    """A file of the same SOP instance, with other values."""
+    data = pydicom.dcmread(path)
+    for name, value in changes.items():
+        setattr(data, name, value)
+    data.save_as(to)
+
+
+@pytest.mark.parametrize("change", [{}, {"InstitutionName": "elsewhere"}, {"PatientID": "hidden"}])
+def test_a_copy_is_left_out_with_a_word(tmp_path, change):
+    paths = write_series(tmp_path, array_of(), affine_of())
+    copied(paths[2], tmp_path / "copy", **change)
+    found = sources.search(tmp_path, None, NONE)
+    assert found.left_out == ("1 x second copy of an image",)
+    assert np.array_equal(found.cases[0].read()[0].array[0], array_of())
+
+
+def test_a_copy_that_was_cut_short_is_left_out(tmp_path):
+    paths = write_series(tmp_path, array_of(), affine_of())
+    (tmp_path / "copy").write_bytes(paths[2].read_bytes()[:-50])
+    (case,) = sources.find(tmp_path, None, NONE)
+    assert np.array_equal(case.read()[0].array[0], array_of())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"PixelData": np.full(SHAPE[1:], 7, np.int16).tobytes()},
+        {"ImagePositionPatient": [0, 0, 99]},
+        {"RescaleSlope": 2, "RescaleIntercept": 0},
+        {"PatientID": "another", "PixelData": np.full(SHAPE[1:], 7, np.int16).tobytes()},
+    ],
+)
+def test_two_images_of_one_uid_refuse_their_series(tmp_path, change):
+    paths = write_series(tmp_path, array_of(), affine_of())
+    write_series(tmp_path / "other", array_of(1), affine_of(), "other")
+    copied(paths[2], tmp_path / "again", **change)
+    found = sources.search(tmp_path, None, NONE)
+    assert found.left_out == ()
+    refused = []
+    for case in found.cases:
+        try:
+            assert np.array_equal(case.read()[0].array[0], array_of(1))
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) == len(found.cases) - 1 == (2 if "PatientID" in change else 1)
+    for said in refused:
+        assert "two different images under one SOP Instance UID" in said
+        assert paths[2].name in said
+        assert "again" in said
 
 
 def test_varying_distances_are_refused_or_made_even(tmp_path):
@@ -179,7 +245,7 @@ def test_a_tilted_gantry_is_refused_or_straightened(tmp_path):
     assert image.array[0, k, j, w // 2] == pytest.approx(10 * there, abs=1)
 
 
-def enhanced(path, array, affine, times=1, **values):
+def enhanced(path, array, affine, times=1, told="TemporalPositionIndex", **values):
     """One multi-frame file, its frames in no order; ``array`` is ``(t * z, y, x)``."""
     data = header("all", "enhanced", SOPClassUID=ENHANCED_MR, Modality="MR", **values)
     order = np.random.default_rng(3).permutation(len(array))
@@ -196,7 +262,7 @@ def enhanced(path, array, affine, times=1, **values):
         group, here, content, scale = Dataset(), Dataset(), Dataset(), Dataset()
         time, k = divmod(int(i), len(array) // times)
         here.ImagePositionPatient = position(affine, k)
-        content.TemporalPositionIndex = time + 1
+        setattr(content, told, f"2024011709595{time}.5" if "DateTime" in told else time + 1)
         scale.RescaleSlope, scale.RescaleIntercept = 2, int(i)
         group.PlanePositionSequence, group.FrameContentSequence = [here], [content]
         group.PixelValueTransformationSequence = [scale]
@@ -205,18 +271,58 @@ def enhanced(path, array, affine, times=1, **values):
     pydicom.dcmwrite(path, data)
 
 
-def test_times_that_nothing_tells_apart_are_refused(tmp_path):
-    """Not mixed: a slice of each would be an image that nobody took."""
-    for time in (1, 2):
+TIMES = [
+    {"TemporalPositionIdentifier": (1, 2)},
+    {"AcquisitionNumber": (1, 2)},
+    {"EchoTime": (4.5, 9)},
+    {"TriggerTime": (12.5, 110)},
+    {"AcquisitionTime": ("095959.9", "100000.1")},
+    {"AcquisitionTime": ("09:59:59", "100000")},  # as before DICOM 3
+    {"AcquisitionDate": ("20231231", "20240101"), "AcquisitionTime": ("235959", "000001")},
+    {"AcquisitionDateTime": ("20240117095959.9+0100", "20240117100000+0100")},
+    {"ContentTime": ("095959.9", "100000.1")},
+    {"ContentDate": ("20231231", "20240101"), "ContentTime": ("235959", "000001")},
+]
+
+
+def film(folder, tags):
+    """Two volumes at the same positions, the later in the first files, told apart by ``tags``."""
+    for time in (1, 0):
         array = array_of(10 + time)
         for path in write_series(
-            tmp_path / str(time), array, affine_of(), "film", AcquisitionNumber=time
+            folder / "ab"[1 - time], array, affine_of(), "film", AcquisitionNumber=time
         ):
             data = pydicom.dcmread(path)
             del data.AcquisitionNumber
+            for name, values in tags.items():
+                setattr(data, name, values[time])
             data.save_as(path)
+
+
+@pytest.mark.parametrize("tags", TIMES, ids=lambda tags: "+".join(tags))
+def test_times_are_told_apart_by(tmp_path, tags):
+    film(tmp_path, tags)
+    first, second = read_all(tmp_path).values()
+    assert np.array_equal(first.array[0], array_of(10))
+    assert np.array_equal(second.array[0], array_of(11))
+
+
+@pytest.mark.parametrize("tags", [{}, {"AcquisitionTime": ("noon", "evening")}])
+def test_times_that_nothing_tells_apart_are_refused(tmp_path, tags):
+    """Not mixed: a slice of each would be an image that nobody took."""
+    film(tmp_path, tags)
     with pytest.raises(InputError, match="several slices at a position and nothing that tells"):
         only(tmp_path)
+
+
+@pytest.mark.parametrize("told", ["TemporalPositionIndex", "FrameAcquisitionDateTime"])
+def test_times_of_a_multi_frame_file(tmp_path, told):
+    array = array_of(shape=(18, 12, 14))
+    expected = 2 * array.astype(np.float32) + np.arange(18)[:, None, None]
+    enhanced(tmp_path / "one", array, affine_of(), times=2, told=told)
+    first, second = read_all(tmp_path).values()
+    assert np.array_equal(first.array[0], expected[:9])
+    assert np.array_equal(second.array[0], expected[9:])
 
 
 def test_multi_frame_files(tmp_path):
@@ -227,10 +333,6 @@ def test_multi_frame_files(tmp_path):
     image = only(tmp_path)
     assert np.array_equal(image.array[0], expected)
     assert np.allclose(image.affine, affine, atol=1e-4)
-    enhanced(tmp_path / "one", array, affine, times=2)
-    first, second = read_all(tmp_path).values()
-    assert np.array_equal(first.array[0], expected[:9])
-    assert np.array_equal(second.array[0], expected[9:])
     data = pydicom.dcmread(tmp_path / "one")
     del data.PerFrameFunctionalGroupsSequence
     data.save_as(tmp_path / "one")
@@ -364,14 +466,6 @@ def test_patients_by_number_or_by_pattern(tmp_path):
     assert sorted(Counter(case.patient for case in found).values()) == [1, 2]
     named = sources.find(tmp_path, None, replace(NONE, patient="_([0-9a-f]+)$"))
     assert len({case.patient for case in named}) == 3
-
-
-def test_nifti_beside_dicom_is_not_silent(tmp_path, capsys):
-    (path, *_) = write_series(tmp_path, array_of(), affine_of())
-    path.rename(path.with_suffix(".dcm"))
-    nib.save(nib.Nifti1Image(array_of().T, affine_of()), tmp_path / "scan.nii.gz")
-    assert [case.id for case in sources.find(tmp_path, None, NONE)] == ["scan"]
-    assert "left out 1 DICOM files" in capsys.readouterr().err
 
 
 def segmentation(path, affine, label, series, *, overlap=False, shift=0.0):

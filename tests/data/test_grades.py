@@ -32,7 +32,7 @@ def test_every_name_is_a_name(tmp_path: Path) -> None:
     assert read_csv(table).isna().sum().tolist() == [1, 1]
     for name in [*names, "a"]:
         (tmp_path / f"{name}.png").touch()
-    found = {case.id: case.grade for case in photographs.cases(tmp_path, SourceOptions())}
+    found = {case.id: case.grade for case in photographs.cases(tmp_path, SourceOptions()).cases}
     assert found == dict.fromkeys(names, 1) | {"a": None}
     assert true_grades(table) == dict.fromkeys(names, 1)
 

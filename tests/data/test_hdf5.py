@@ -213,12 +213,8 @@ def test_four_axes_are_channels_or_times(tmp_path):
         assert np.array_equal(image.array[0], ARRAY + i)
 
 
-def test_other_files_in_the_folder_are_not_silent(tmp_path, capsys):
+def test_it_is_no_channel_of_another_format(tmp_path):
     written(tmp_path / "a.h5", image=ARRAY)
-    np.save(tmp_path / "b.npy", ARRAY)
-    assert [case.id for case in sources.find(tmp_path, None, NONE)] == ["b"]
-    assert "left out 1 HDF5 files; --format hdf5 reads them" in capsys.readouterr().err
-    assert [case.id for case in sources.find(tmp_path, "hdf5", NONE)] == ["a"]
     with pytest.raises(InputError, match=r"HDF5.*NIfTI or \.npy"):
         read_image([tmp_path / "a.h5"])
 

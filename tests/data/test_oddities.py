@@ -13,6 +13,7 @@ from scanprior.contracts import InputError
 from scanprior.data import sources
 from scanprior.data.files import files_in, read_affine, read_image, read_label
 from scanprior.data.geometry import sheared, straightened
+from scanprior.data.nifti import forms_apart
 from scanprior.data.sources import SourceOptions
 
 NONE = SourceOptions()
@@ -334,3 +335,90 @@ def test_a_qform_without_voxel_sizes_is_refused(tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(InputError, match="voxel sizes of 0, 0, 0 mm; correct"):
         read_image([path])
+
+
+def moved(**by):
+    """AFFINE, displaced, turned about the vertical axis, or with other sizes."""
+    affine = AFFINE.copy()
+    affine[0, 3] += by.get("shift", 0)
+    turn = np.deg2rad(by.get("turn", 0))
+    affine[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]] @ affine[:2, :2]
+    affine[:3, :3] *= by.get("scale", 1)
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("qform", "apart"),
+    [
+        (moved(), 0),
+        (moved(shift=0.2), 0),  # of a voxel of 0.5: may be rounding
+        (moved(shift=3), 3),
+        (moved(turn=20), 2 * np.sin(np.deg2rad(10)) * np.hypot(2.5, 4.5)),
+        (moved(scale=1.3), 0.3 * np.linalg.norm([2.5, 4.5, 14])),
+    ],
+)
+def test_how_far_two_forms_lie_apart(tmp_path, qform, apart):
+    path = both_forms(tmp_path / "a.nii", AFFINE, qform)
+    assert forms_apart(nib.load(path)) == pytest.approx(apart, abs=1e-3)
+
+
+def test_forms_apart_are_in_mm_and_of_nifti_alone(tmp_path):
+    path = both_forms(tmp_path / "a.nii", AFFINE, moved(shift=3))
+    image = nib.load(path)
+    image.header.set_xyzt_units("micron")
+    nib.save(image, path)
+    assert forms_apart(nib.load(path)) == pytest.approx(0.003)
+    assert forms_apart(nib.AnalyzeImage(ARRAY, AFFINE)) == 0
+    assert forms_apart(nib.load(saved(tmp_path / "b.nii"))) == 0
+
+
+FILM = np.stack([ARRAY + i for i in range(6)], -1).reshape(*ARRAY.shape, 3, 2)  # (..., time, c)
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha"])
+def test_times_of_several_channels(tmp_path, ending):
+    path = tmp_path / f"film{ending}"
+    if ending == ".nii.gz":
+        saved(path, FILM)
+    else:
+        array = np.moveaxis(FILM.T, 0, -1)  # (t, z, y, x, c)
+        sitk.WriteImage(sitk.GetImageFromArray(array, isVector=True), str(path))
+    (case,) = sources.find(tmp_path, None, NONE)
+    with pytest.raises(InputError, match=r"has 3 times of 2 channels; .*--fourth-axis times"):
+        case.read()
+    times = sources.find(tmp_path, None, SourceOptions(fourth_axis="times"))
+    assert [case.id for case in times] == [f"film_t00{i}" for i in range(3)]
+    for i, case in enumerate(times):
+        assert np.array_equal(case.read()[0].array, FILM[..., i, :].T)
+
+
+@pytest.mark.parametrize("many", ["vector", "times"])
+def test_five_axes_of_which_one_is_single(tmp_path, many):
+    film = FILM[..., :1, :] if many == "vector" else FILM[..., :1]
+    saved(tmp_path / "a.nii", film)
+    (case,) = sources.find(tmp_path, None, NONE)
+    assert np.array_equal(case.read()[0].array, film.squeeze().T)
+    times = sources.find(tmp_path, None, SourceOptions(fourth_axis="times"))
+    assert len(times) == (1 if many == "vector" else 3)
+    shapes = {case.read()[0].array.shape[0] for case in times}
+    assert shapes == {2 if many == "vector" else 1}
+
+
+def test_six_axes_are_refused(tmp_path):
+    saved(tmp_path / "a.nii", np.zeros((3, 3, 3, 2, 2, 2), np.int16))
+    with pytest.raises(InputError, match=r"a\.nii has 6 axes"):
+        read_image([tmp_path / "a.nii"])
+
+
+def test_times_of_numpy_arrays(tmp_path):
+    np.save(tmp_path / "film.npy", np.stack([ARRAY, ARRAY + 1]))
+    np.save(tmp_path / "one.npy", ARRAY)
+    found = sources.find(tmp_path, None, SourceOptions(fourth_axis="times"))
+    assert [case.id for case in found] == ["film_t000", "film_t001", "one"]
+    assert [case.read()[0].array.min() - ARRAY.min() for case in found] == [0, 1, 0]
+
+
+def test_times_are_refused_of_what_has_none(tmp_path):
+    Pillow.fromarray(ARRAY[0].astype(np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="read as photographs, whose files hold no times"):
+        sources.find(tmp_path, None, SourceOptions(fourth_axis="times"))

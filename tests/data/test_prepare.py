@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scanprior.contracts import InputError
-from scanprior.data import records
+from scanprior.data import one
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.split import Split
 from scanprior.data.store import Store
@@ -136,6 +136,15 @@ def test_impossible_settings_are_refused_before_work(tmp_path, settings, says):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_source_leaves_out_is_in_the_index(tmp_path):
+    scans(tmp_path / "in", n=1)
+    (tmp_path / "in/more.nii.zip").write_bytes(b"PK")
+    summary = run_prepare(recipe(tmp_path))
+    index = json.loads((tmp_path / "out/index.json").read_text())
+    assert summary["left_out"] == index["left_out"]
+    assert index["left_out"] == ["1 file of no known kind, as more.nii.zip"]
+
+
 @pytest.mark.slow
 def test_unreadable_files_are_listed_and_the_others_go_on(tmp_path):
     scans(tmp_path / "in")
@@ -149,7 +158,7 @@ def test_unreadable_files_are_listed_and_the_others_go_on(tmp_path):
     assert (summary["volumes"], summary["rejected"]) == (3, 3)
     said = json.loads((tmp_path / "out/rejected.json").read_text())
     listed = {entry["id"]: entry["reason"] for entry in said}
-    assert "cannot be read" in listed["s0"]
+    assert "s0.nii.gz ends before its compressed data do" in listed["s0"]
     assert "s0.nii.gz" in listed["s0"]
     assert "7 everywhere" in listed["s9"]
     assert "2 channels" in listed["s8"]
@@ -188,7 +197,7 @@ def test_records_come_after_their_arrays(tmp_path, monkeypatch):
     def killed(path, array):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(records, "write_array", killed)
+    monkeypatch.setattr(one, "write_array", killed)
     with pytest.raises(KeyboardInterrupt):
         run_prepare(recipe(tmp_path))
     assert not list((tmp_path / "out/records").iterdir())

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scanprior.doctor.outliers import channels, odd_intensities, odd_sizes, outliers
-from scanprior.doctor.seen import Seen
+from scanprior.data.checks.seen import Seen
+from scanprior.doctor.outliers import odd_intensities, odd_sizes, outliers
 
 
 def one(i: int, **facts) -> Seen:
@@ -40,13 +40,7 @@ def test_outliers_do_not_hide_each_other():
 
 def test_a_usual_source():
     seen = [one(i) for i in range(20)]
-    assert channels(seen) == odd_sizes(seen) == odd_intensities(seen) == []
-
-
-@pytest.mark.parametrize("shape", [(3, 30, 40, 50), (1, 40, 50)])
-def test_channels(shape):
-    (finding,) = channels([*(one(i) for i in range(5)), one(9, shape=shape)])
-    assert (finding.check, finding.severity, finding.cases) == ("channels", "error", ("c09",))
+    assert odd_sizes(seen) == odd_intensities(seen) == []
 
 
 @pytest.mark.parametrize(
@@ -86,3 +80,21 @@ def test_many_odd_ones_are_one_finding():
     (finding,) = odd_intensities([*seen, *other])
     assert finding.check == "several scales"
     assert finding.sentence.startswith("6 of 26 images")
+
+
+def test_scans_of_each_number_of_channels_are_compared_among_themselves():
+    """One photograph in colour among grey ones must not switch the check off for all."""
+    two = ((0.0, 50.0, 100.0), (0.0, 5.0, 10.0))
+    seen = [*(one(i) for i in range(12)), *(one(30 + i, levels=two) for i in range(12))]
+    faint = (two[0], (0.0, 0.05, 0.1))
+    odd = [one(20, levels=((0.0, 50.0, 5000.0),)), one(50, levels=faint)]
+    alone = one(60, levels=(*two, two[0]))
+    found = odd_intensities([*seen, *odd, alone])
+    assert [finding.cases for finding in found] == [("c20",), ("c50",)]
+
+
+def test_scans_of_each_number_of_axes_are_compared_among_themselves():
+    seen = [one(i) for i in range(12)]
+    slice_ = one(20, shape=(1, 40, 50), spacing=None)
+    (finding,) = odd_sizes([*seen, slice_, one(21, shape=(1, 3, 40, 50))])
+    assert finding.cases == ("c21",)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from scanprior.doctor.findings import Finding, counts, ordered
+from scanprior.data.checks.findings import Finding, counts, ordered
 from scanprior.doctor.page import page
 from scanprior.doctor.picture import SIDE, thumbnail
 

@@ -142,7 +142,7 @@ def test_a_killed_worker_of_prepare_is_said_and_nothing_is_lost(tmp_path: Path, 
     process = begun([*words("prepare", tmp_path, out)[:-1], "2"])
     code, errors = robbed(process, 2, lambda: len(list(out.glob("records/*.json"))) >= 3)
     assert code == 2, errors
-    assert errors.strip().splitlines()[-1].startswith("scanprior: a worker was ended from outside")
+    assert errors.strip().splitlines()[-1].startswith("scanprior: a worker process ended")
     assert told(words("prepare", tmp_path, out), capsys)[0] == 0
     assert told(words("prepare", tmp_path, tmp_path / "whole"), capsys)[0] == 0
     assert volumes(out) == volumes(tmp_path / "whole")

@@ -53,11 +53,16 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before_and_says_so(
         assert torch.equal(tensor, again["learner"][name])
 
 
-def test_with_every_checkpoint_damaged_a_run_begins_anew(tmp_path: Path):
+def test_with_every_checkpoint_damaged_a_run_begins_anew_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     train(tmp_path)
     for path in names(tmp_path):
         path.write_bytes(b"nothing")
     train(tmp_path, steps=3)
+    said = [line for line in capsys.readouterr().err.splitlines() if "is damaged" in line]
+    assert ["one before" in line for line in said] == [True, False]
+    assert said[1].endswith("none is left, so training begins at step 0.")
     held = newest(tmp_path)
     assert held is not None
     assert held["step"] == 3

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from scanprior.contracts import InputError
+from scanprior.data.checks.look import look
 from scanprior.data.files import read_image
 from scanprior.data.sources import SourceOptions, find
 from scanprior.data.sources.decathlon import Declared
-from scanprior.doctor.look import look
 
 NOTHING_DECLARED = Declared({}, None)
 

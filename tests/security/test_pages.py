@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanprior.doctor.findings import Finding
+from scanprior.data.checks.findings import Finding
 from scanprior.doctor.page import page as doctor_page
 from scanprior.report.page import Grid, Heading, Picture, Points, Text
 from scanprior.report.page import page as report_page

@@ -23,7 +23,7 @@ from scanprior.data.image import Image, spacing_of
 from scanprior.data.itk import itk_affine, itk_header, read_itk
 from scanprior.data.nifti import nifti_affine, opened, read_nifti
 from scanprior.data.pairs import check_data
-from scanprior.data.picture import read_numpy, read_picture
+from scanprior.data.picture import numpy_shape, read_numpy, read_picture
 
 NIBABEL = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
 SITK = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -85,13 +85,15 @@ def files_in(folder: Path, endings: tuple[str, ...], *, deep: bool = True) -> li
     )
 
 
-def read_image(paths: Sequence[Path]) -> Image:
-    """One image ``(c, *s)`` float32 from one file, or from one file a channel (or several).
+def read_image(paths: Sequence[Path], time: int | None = None) -> Image:
+    """One image ``(c, *s)`` float32 from one file, or from one file a channel (or several); of
+    files with several times (:func:`times_in`) the one asked for, or all of them as channels.
 
-    Raises :class:`InputError` naming the file that cannot be read, that holds NaN or infinity, or
-    whose grid differs from the first one's.
+    Raises :class:`InputError` naming the file that cannot be read, that holds NaN or infinity, that
+    has several times of several channels, all of which were asked for, or whose grid differs from
+    the first one's.
     """
-    images = [image_of(*_load(path), path) for path in paths]
+    images = [image_of(*_load(path, time), path) for path in paths]
     first = images[0]
     for image, path in zip(images[1:], paths[1:], strict=True):
         check_same_grid(first, paths[0], image, path)
@@ -99,13 +101,15 @@ def read_image(paths: Sequence[Path]) -> Image:
     return Image(array, first.affine, first.spacing)
 
 
-def volumes_in(path: Path) -> int:
-    """How many volumes (time points, channels) a file with four axes holds, from its header; 1 for
-    any other, and for one that cannot be read: its reading says why."""
+def times_in(path: Path) -> int:
+    """How many times a file holds whose fourth axis is time, from its header: 1 where it has none,
+    and for one that cannot be read: its reading says why."""
     try:
         if suffix(path) in NIBABEL:
-            shape = opened(path).shape
-            return int(shape[3]) if len(shape) == 4 else 1
+            return int((*opened(path).shape, 1, 1, 1)[3])
+        if suffix(path) in NUMPY:
+            shape = numpy_shape(path)
+            return shape[0] if len(shape) == 4 else 1
         if suffix(path) in SITK:
             reader = itk_header(path)
             if reader.GetDimension() == 4:
@@ -203,7 +207,8 @@ def _spacing(array: np.ndarray, affine: np.ndarray | None) -> tuple[float, ...]:
     return (1.0,) * len(array.shape[1:]) if affine is None else spacing_of(affine)
 
 
-def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _load(path: Path, time: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The numbers ``(c, *s)`` of a file, or of one of its times, and its affine."""
     if not path.is_file():
         raise InputError(f"{path} does not exist; correct the list that names it or restore it.")
     ending = suffix(path)
@@ -224,6 +229,14 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise unreadable(path, error) from error
     if array.size == 0:
         raise InputError(f"{path} holds no voxels; leave it out.")
+    of_times = len(array.shape) > 4  # (c, t, z, y, x)
+    if of_times and time is None:
+        raise InputError(
+            f"{path} has {array.shape[1]} times of {array.shape[0]} channels; make each time a "
+            "case with --fourth-axis times."
+        )
+    if time is not None:
+        array = array[:, time] if of_times else array[time : time + 1]
     return array, None if affine is None else checked_affine(affine, path)
 
 

@@ -12,7 +12,10 @@ from scanprior.data.limits import check_size
 
 
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """NRRD and MetaImage; vectors and a fourth axis are channels, two axes are a photograph's."""
+    """NRRD and MetaImage; vectors and a fourth axis are channels, two axes are a photograph's.
+
+    Vectors on four axes are ``(c, t, z, y, x)``.
+    """
     reader = itk_header(path)
     check_size(math.prod(reader.GetSize()) * reader.GetNumberOfComponents(), path)
     image = reader.Execute()
@@ -21,8 +24,6 @@ def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     affine = itk_affine(image, path)
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
-        if image.GetDimension() > 3:
-            raise InputError(f"{path} has vectors on four axes; give at most (x, y, z, channel).")
         return np.moveaxis(array, -1, 0), affine
     return (array if image.GetDimension() > 3 else array[None]), affine
 

@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,9 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Either byte order; ``scl_slope`` and ``scl_inter`` applied (a slope of 0 or NaN is none, as the
     standard says); RGB voxels are three channels, RGBA's fourth is dropped; a fourth axis is
-    channels, a fifth one too where the fourth is 1 long (NIfTI's vectors). Complex voxels are
-    refused: magnitude or real part is the user's choice. For the affine see :func:`nifti_affine`.
+    channels, a fifth one too where the fourth is 1 long (NIfTI's vectors). Where both are longer,
+    the array is ``(c, t, z, y, x)``, the fourth axis being time. Complex voxels are refused:
+    magnitude or real part is the user's choice. For the affine see :func:`nifti_affine`.
     """
     if path.suffix.lower() == ".hdr" and not path.with_suffix(".img").is_file():
         raise InputError(f"{path} is a header without its {path.stem}.img; restore the image.")
@@ -93,11 +95,13 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path} holds {kind} voxels; give one real number a voxel, as the magnitude "
             "of complex ones."
         )
-    while len(data.shape) > 4 and data.shape[3] == 1:  # NIfTI vectors are (x, y, z, 1, c)
-        data = data[:, :, :, 0]
-    if len(data.shape) > 4:
-        raise InputError(f"{path} has {len(data.shape)} axes; give at most (x, y, z, channel).")
-    reversed_axes = data.T  # (c, z, y, x) or (z, y, x)
+    while len(data.shape) > 4 and 1 in data.shape[3:]:  # NIfTI vectors are (x, y, z, 1, c)
+        data = data.squeeze(3 + data.shape[3:].index(1))
+    if len(data.shape) > 5:
+        raise InputError(
+            f"{path} has {len(data.shape)} axes; give at most (x, y, z, time, channel)."
+        )
+    reversed_axes = data.T  # (c, t, z, y, x), (c, z, y, x) or (z, y, x)
     array = reversed_axes if len(data.shape) > 3 else reversed_axes[None]
     return array, nifti_affine(image, path)
 
@@ -106,8 +110,9 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def nifti_affine(image: Any, path: Path) -> np.ndarray:
     """The affine in mm: the sform's where there is one, else the qform's, else from voxel sizes.
 
-    So do nibabel, FSL and SPM. Where both are there and differ, the sform is taken, but refused
-    where the qform mirrors it (left could be right) or differs twofold in the voxel sizes. Metres
+    So do nibabel, FSL and SPM. Where both are there and differ, the sform is taken
+    (:func:`forms_apart` tells), but refused where the qform mirrors it (left could be right) or
+    differs twofold in the voxel sizes. Metres
     and micrometres become mm. Voxel sizes of 0 matter only without an sform; then they are refused.
     Without either, as in Analyze, voxels are taken to run from right to left, as nibabel does for
     either: nothing in such a file says so. Shear is kept here (``Case.read`` refuses it).
@@ -116,9 +121,9 @@ def nifti_affine(image: Any, path: Path) -> np.ndarray:
     affine = np.asarray(image.affine, dtype=float)
     if not isinstance(header, nib.Nifti1Header):
         return affine
-    qform, sform = header.get_qform(coded=True), header.get_sform(coded=True)
-    if qform[0] is not None and sform[0] is not None:
-        first, second = (np.asarray(form[0], dtype=float)[:3, :3] for form in (sform, qform))
+    qform, sform = _forms(header)
+    if qform is not None and sform is not None:
+        first, second = sform[:3, :3], qform[:3, :3]
         if np.linalg.det(first) * np.linalg.det(second) < 0:
             raise InputError(
                 f"{path} has an sform and a qform of which one mirrors the other, so left may be "
@@ -130,15 +135,46 @@ def nifti_affine(image: Any, path: Path) -> np.ndarray:
                 f"{path} has an sform and a qform whose voxel sizes differ twofold or more; "
                 "correct its header."
             )
-    if sform[0] is None:  # a qform takes them too
+    if sform is None:  # a qform takes them too
         sizes = _sizes_on_disk(image)
         if not np.isfinite(sizes).all() or (sizes == 0).any():
             raise InputError(
                 f"{path} gives voxel sizes of {', '.join(f'{size:g}' for size in sizes)} mm"
-                f"{' and no orientation' if qform[0] is None else ''}; correct its header."
+                f"{' and no orientation' if qform is None else ''}; correct its header."
             )
-    unit = _MM.get(int(header["xyzt_units"]) & 7, 1.0)
-    return np.diag([unit, unit, unit, 1.0]) @ affine
+    return np.diag([*[_unit(header)] * 3, 1.0]) @ affine
+
+
+@quiet()
+def forms_apart(image: Any) -> float:
+    """How far, in mm, the sform of an :func:`opened` image (which is taken) and its qform put a
+    corner apart; 0 where they agree to half a voxel, or where there are not both.
+
+    Less may be rounding: where a qform turns by 180 degrees, as is usual, its quaternion of three
+    single-precision numbers is that coarse across a wide image.
+    """
+    if not isinstance(image.header, nib.Nifti1Header):
+        return 0.0
+    qform, sform = _forms(image.header)
+    if qform is None or sform is None:
+        return 0.0
+    ends = ((0, size - 1) for size in (*image.shape, 1, 1)[:3])
+    corners = np.array([(*corner, 1) for corner in product(*ends)])
+    apart = float(np.linalg.norm((sform - qform)[:3] @ corners.T, axis=0).max())
+    half = np.linalg.norm(sform[:3, :3], axis=0).min() / 2
+    return apart * _unit(image.header) if apart > half else 0.0
+
+
+def _forms(header: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The qform and the sform, of each of which there may be none."""
+    forms = (header.get_qform(coded=True)[0], header.get_sform(coded=True)[0])
+    first, second = (None if form is None else np.asarray(form, dtype=float) for form in forms)
+    return first, second
+
+
+def _unit(header: Any) -> float:
+    """Of the header's lengths, in mm."""
+    return _MM.get(int(header["xyzt_units"]) & 7, 1.0)
 
 
 def _sizes_on_disk(image: Any) -> np.ndarray:

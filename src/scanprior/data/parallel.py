@@ -14,6 +14,11 @@ from scanprior.contracts import InputError
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 _SAFE = "PYTHONSAFEPATH"
+_ENDED = (
+    "a worker process ended before its work was done; if it printed an error above, mend that, "
+    "else it was most likely killed for want of memory: start again with fewer --workers, and it "
+    "continues."
+)
 
 
 def each(
@@ -25,7 +30,7 @@ def each(
     is done in this process.
 
     Raises:
-        InputError: a worker was ended from outside.
+        InputError: a worker ended before its work was done.
     """
     workers = min(workers, len(items))
     if workers <= 1:
@@ -48,10 +53,7 @@ def each(
                 try:
                     yield under_way.pop(future), future.result()
                 except BrokenProcessPool as error:
-                    raise InputError(
-                        "a worker was ended from outside, most likely for want of memory; "
-                        "start again with fewer --workers, it continues."
-                    ) from error
+                    raise InputError(_ENDED) from error
 
 
 @contextmanager

@@ -40,6 +40,11 @@ def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     return (np.stack(channels, axis=1), np.eye(4)) if several else (channels[0], None)
 
 
+def numpy_shape(path: Path) -> tuple[int, ...]:
+    """Of a ``.npy`` file's array, from its header."""
+    return np.load(path, allow_pickle=False, mmap_mode="r").shape
+
+
 def read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """One array: ``(y, x)`` and ``(y, x, 3)`` of bytes are photographs, ``(z, y, x)`` and
     ``(c, z, y, x)`` volumes, whose voxels count as 1 mm and whose axes as the house's.

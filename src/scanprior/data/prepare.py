@@ -10,67 +10,85 @@ from scanprior.alone import alone
 from scanprior.console import counted, say
 from scanprior.contracts import InputError
 from scanprior.data import geometry, records, sources
+from scanprior.data.one import prepare_one
 from scanprior.data.parallel import each
+from scanprior.data.records import Plan
 from scanprior.data.sources import Case
+from scanprior.data.sources.decathlon import declared
 from scanprior.data.steps import Prepare, Prepared, apply_steps, check
+from scanprior.data.unnamed import spoken
 
 __all__ = ["Prepare", "Prepared", "apply_steps", "resolve_spacing", "run_prepare"]
 
 
 SHOWN = 10
-"""Rejected images whose reasons are told; all are in ``rejected.json``."""
+"""Rejected images, and warnings, that are told; all are in ``rejected.json``, ``warnings.json``."""
 
 
 def run_prepare(recipe: Prepare) -> dict[str, Any]:
     """Bring ``recipe.store`` up to date with ``recipe.source``; only what changed is done.
 
-    Returns ``volumes``, ``prepared``, ``unchanged``, ``rejected`` (counts), ``classes``, ``store``
-    and ``seconds``. Raises :class:`InputError` before work starts for settings that cannot be, or
-    that differ from those the store was begun with; where no image could be read; and where another
-    process writes the store.
+    Every case is looked at as doctor does: what doctor calls an error is rejected, a warning is
+    told once and kept. Returns ``volumes``, ``prepared``, ``unchanged``, ``rejected``, ``warned``
+    (counts), ``left_out`` (what else lies in the source), ``classes``, ``store`` and ``seconds``.
+
+    Raises :class:`InputError` before work starts for settings that cannot be, or that differ from
+    those the store was begun with; where no image could be read; and where another process writes
+    the store.
     """
     started = time.perf_counter()
     check(recipe)
-    cases = sources.find(recipe.source, recipe.format, recipe)
-    records.check(recipe)  # before a lock is put into a folder that is no store
+    cases, left_out = sources.search(recipe.source, recipe.format, recipe)
+    kept = records.kept_recipe(recipe, cases)
+    records.check(recipe.store, kept)  # before a lock is put into a folder that is no store
+    plan = Plan(recipe, kept, resolve_spacing(recipe, cases), declared(recipe.source))
     with alone(recipe.store):
-        result = _brought_up(recipe, cases)
+        result = _brought_up(plan, cases, left_out)
     return result | {"seconds": round(time.perf_counter() - started, 3)}
 
 
-def _brought_up(recipe: Prepare, cases: list[Case]) -> dict[str, Any]:
-    records.claim(recipe)
-    spacing = resolve_spacing(recipe, cases)
-    due = [case for case in cases if not records.done(recipe, case, spacing)]
-    rejected: dict[str, str] = {}
-    prepare = partial(records.prepare_one, recipe, spacing=spacing)
-    for case, reason in counted(each(prepare, due, recipe.workers), "preparing", len(due)):
-        if reason is not None:
-            rejected[case.id] = reason
-    written = {c.id: records.record(recipe, c) for c in cases if c.id not in rejected}
-    rejected |= records.odd_ones(written)
-    kept = [record for identity, record in written.items() if identity not in rejected]
-    by_id = {case.id: case for case in cases}
-    records.write_rejected(recipe, {by_id[i]: reason for i, reason in sorted(rejected.items())})
+def _brought_up(plan: Plan, cases: list[Case], left_out: tuple[str, ...]) -> dict[str, Any]:
+    records.claim(plan)
+    recipe = plan.recipe
+    due = [case for case in cases if not records.done(plan, case)]
+    work = each(partial(prepare_one, plan), due, recipe.workers)
+    answers = counted(work, "preparing", len(due))
+    refused = {case: reason for case, reason in answers if reason is not None}
+    written = {case: records.record(plan, case) for case in cases if case not in refused}
+    strange, warnings = records.compared(written)
+    refused |= strange
+    rejected = {case: refused[case] for case in cases if case in refused}
+    kept = {case: record for case, record in written.items() if case not in rejected}
+    records.write_rejected(recipe, rejected)
+    records.write_warnings(recipe, warnings)
     if not kept:
         raise InputError(
-            f"{recipe.source} holds no image that can be used; "
+            f"{spoken(recipe.source, cases)} holds no image that can be used; "
             f"{recipe.store / 'rejected.json'} says why, first: {next(iter(rejected.values()))}"
         )
-    for identity, reason in list(rejected.items())[:SHOWN]:
-        say(f"rejected {by_id[identity].called}: {reason}")
-    if len(rejected) > SHOWN:
-        say(f"{len(rejected) - SHOWN} more are in {recipe.store / 'rejected.json'}.")
-    index = records.index(recipe, kept, spacing)
+    fresh = {case.id for case in due}
+    news = [finding.sentence for finding in warnings if fresh & set(finding.cases)]
+    _tell([f"rejected: {why}" for why in rejected.values()], recipe, "rejected.json")
+    _tell([f"warning: {sentence}" for sentence in news], recipe, "warnings.json")
+    index = records.index(plan, list(kept.values())) | {"left_out": list(left_out)}
     records.write_json(recipe.store / "index.json", index)
     return {
         "store": str(recipe.store),
         "volumes": len(kept),
-        "prepared": len([case for case in due if case.id not in rejected]),
+        "prepared": len([case for case in due if case not in rejected]),
         "unchanged": len(cases) - len(due),
         "rejected": len(rejected),
+        "warned": len(warnings),
+        "left_out": list(left_out),
         "classes": index["classes"],
     }
+
+
+def _tell(sentences: list[str], recipe: Prepare, file: str) -> None:
+    for sentence in sentences[:SHOWN]:
+        say(sentence)
+    if len(sentences) > SHOWN:
+        say(f"{len(sentences) - SHOWN} more are in {recipe.store / file}.")
 
 
 def resolve_spacing(recipe: Prepare, cases: list[Case]) -> tuple[float, ...] | None:
@@ -88,5 +106,6 @@ def resolve_spacing(recipe: Prepare, cases: list[Case]) -> tuple[float, ...] | N
         if affine is not None:
             found.append(geometry.ras_spacing(affine))
     if not found:
-        raise InputError(f"{recipe.source} has no voxel sizes to take the median of; use --shape.")
+        source = spoken(recipe.source, cases)
+        raise InputError(f"{source} has no voxel sizes to take the median of; use --shape.")
     return tuple(round(float(size), 6) for size in np.median(found, axis=0))

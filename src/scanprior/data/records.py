@@ -1,29 +1,31 @@
-"""What a preparation leaves on disk: arrays, a record that vouches for them, and the index.
+"""What a preparation leaves on disk: records that vouch for arrays, the index, what was wrong.
 
 Everything is written under a temporary name and renamed, so that a run may be killed at any moment.
 """
 
 import hashlib
 import json
-import os
-from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scanprior.alone import used
 from scanprior.contracts import InputError
+from scanprior.data.checks import duplicates, kinds
+from scanprior.data.checks.findings import Finding, ordered, plain
+from scanprior.data.checks.seen import Seen, part_of
 from scanprior.data.kept import parsed, wrong
 from scanprior.data.label_names import source_names
-from scanprior.data.pairs import parts
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash
-from scanprior.data.steps import Prepare, Prepared, apply_steps
-from scanprior.data.store import RECORD, write_array, wrong_sizes
+from scanprior.data.sources.decathlon import Declared
+from scanprior.data.steps import Prepare
+from scanprior.data.store import RECORD, wrong_sizes
+from scanprior.data.unnamed import kept_images, kept_label, kept_source, kept_words
 from scanprior.whole import replacing, sweep
 
-_FLOAT16_MAX = 65504
+_FINDING = {"severity": str, "check": str, "file": str, "cases": list[str], "sentence": str}
 _RECORD = RECORD | {
     "source": str | list[str],
     "sha256": str | list[str],
@@ -32,207 +34,187 @@ _RECORD = RECORD | {
     "statistics": {"classes": list[int]},
     "state": list,
     "stored": dict,
+    "looked": {"voxels": str, "label": str | None, "warnings": list},
 }
+_OWN = ("state", "looked")
+"""What a record holds for the next run, and the index does not."""
 
 
-def check(recipe: Prepare) -> None:
-    """Raise :class:`InputError` where the store was begun with other settings, or is no store."""
-    path = recipe.store / "recipe.json"
-    mine = recipe.to_json()
+@dataclass(frozen=True)
+class Plan:
+    """What every case is prepared by."""
+
+    recipe: Prepare
+    kept: Mapping[str, Any]
+    """The recipe as the store holds it."""
+    spacing: tuple[float, ...] | None
+    """The resolved one, in array order; None keeps each scan's own."""
+    said: Declared
+    """What the source says of all its files."""
+
+
+def kept_recipe(recipe: Prepare, cases: Iterable[Case]) -> dict[str, Any]:
+    """The recipe of a store of ``cases``, as the store holds it."""
+    return recipe.to_json() | {"source": kept_source(recipe.source, cases)}
+
+
+def check(store: Path, mine: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` where ``store`` was begun with other settings, or is no store."""
+    path = store / "recipe.json"
     if path.is_file():
         # read as a recipe, so that a field which was not there yet has its default
         kept = parsed(path, "give a new folder")
         if (said := wrong({}, kept)) is not None:
             raise InputError(f"{path} is no store's recipe ({said}); give a new folder.")
         try:
-            theirs = Prepare.from_json(kept).to_json()
+            theirs = Prepare.from_json(kept).to_json() | {"source": kept["source"]}
         except InputError as error:
             raise InputError(f"{path} is no store's recipe: {error}") from error
         differ = [
             f"{name} ({theirs.get(name)} there, {value} now)"
             for name, value in mine.items()
-            if name != "store" and theirs.get(name) != value
+            if theirs.get(name) != value
         ]
         if differ:
             raise InputError(
-                f"{recipe.store} was made with other settings: {', '.join(differ)}; "
+                f"{store} was made with other settings: {', '.join(differ)}; "
                 "give another folder or delete this one."
             )
-    elif used(recipe.store):
-        raise InputError(f"{recipe.store} holds other files; give a new or an empty folder.")
+    elif used(store):
+        raise InputError(f"{store} holds other files; give a new or an empty folder.")
 
 
-def claim(recipe: Prepare) -> None:
+def claim(plan: Plan) -> None:
     """Begin the store, or make sure that it was begun with these settings."""
-    check(recipe)
-    path = recipe.store / "recipe.json"
+    store = plan.recipe.store
+    check(store, plan.kept)
+    path = store / "recipe.json"
     if not path.is_file():  # first: a store that was killed without it would be no store
-        write_json(path, recipe.to_json())
+        write_json(path, plan.kept)
     for name in ("volumes", "records"):
-        (recipe.store / name).mkdir(parents=True, exist_ok=True)
-        sweep(recipe.store / name)
+        (store / name).mkdir(parents=True, exist_ok=True)
+        sweep(store / name)
 
 
-def _state(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> list[Any]:
+def state(plan: Plan, case: Case) -> list[Any]:
     """What a record must agree with to be good: the files' sizes and times, and what they are."""
-    return json.loads(json.dumps([case.seen(), spacing, case.grade, case.patient, case.partition]))
+    said = [sorted(plan.said.labels), plan.said.channels]
+    now = [case.seen(), plan.spacing, case.grade, case.patient, case.partition, said]
+    return json.loads(json.dumps(now))
 
 
-def done(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> bool:
+def done(plan: Plan, case: Case) -> bool:
     """Whether the case was prepared as it is now."""
-    path = recipe.store / "records" / f"{case.id}.json"
     try:
-        kept = parsed(path)
+        kept = parsed(_path(plan, case))
         whole = wrong(_RECORD, kept) is None and wrong_sizes(kept) is None
-        if not whole or kept["id"] != case.id or kept["state"] != _state(recipe, case, spacing):
+        if not whole or kept["id"] != case.id or kept["state"] != state(plan, case):
             return False
-        return kept["stored"] == _stored(recipe, case.id, labelled=kept["labelled"])
+        if any(wrong(_FINDING, finding) is not None for finding in kept["looked"]["warnings"]):
+            return False
+        return kept["stored"] == stored(plan, case, labelled=kept["labelled"])
     except (OSError, InputError):
         return False
 
 
-def _stored(recipe: Prepare, name: str, *, labelled: bool) -> dict[str, str]:
+def stored(plan: Plan, case: Case, *, labelled: bool) -> dict[str, str]:
     """The hash of each of a volume's files, for blosc2's hold no checksum of their own."""
-    volumes = recipe.store / "volumes"
-    kinds = ("image", "label") if labelled else ("image",)
-    return {kind: file_hash(volumes / f"{name}.{kind}.b2nd") for kind in kinds}
+    arrays = ("image", "label") if labelled else ("image",)
+    return {kind: file_hash(array_path(plan, case, kind)) for kind in arrays}
 
 
-def record(recipe: Prepare, case: Case) -> dict[str, Any]:
-    """The case's entry of the index."""
-    record = json.loads((recipe.store / "records" / f"{case.id}.json").read_text())
-    del record["state"]
-    return record
+def array_path(plan: Plan, case: Case, kind: str) -> Path:
+    """Where a volume's image or label lies."""
+    return plan.recipe.store / "volumes" / f"{case.id}.{kind}.b2nd"
 
 
-def prepare_one(recipe: Prepare, case: Case, spacing: tuple[float, ...] | None) -> str | None:
-    """Write one volume: the arrays, then the record that vouches for them. Or say why not."""
-    try:
-        prepared, record = _read(recipe, case, spacing)
-    except InputError as error:
-        return str(error)
-    except OSError as error:
-        why = error if case.shown is None else error.strerror
-        return f"{case.called} cannot be read ({why}); restore it or leave it out."
-    volumes, path = recipe.store / "volumes", recipe.store / "records" / f"{case.id}.json"
-    path.unlink(missing_ok=True)  # from here on the old record vouches for nothing
-    _write_volume(volumes / f"{case.id}.image.b2nd", prepared.image.array.astype(np.float16))
-    if prepared.label is not None:
-        _write_volume(volumes / f"{case.id}.label.b2nd", prepared.label.array[0])
-    write_json(path, record | {"stored": _stored(recipe, case.id, labelled=record["labelled"])})
-    return None
+def vouch(plan: Plan, case: Case, record: Mapping[str, Any] | None) -> None:
+    """Write the case's record; with None, nothing vouches for its arrays any more."""
+    path = _path(plan, case)
+    if record is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_json(path, record)
 
 
-def _read(
-    recipe: Prepare, case: Case, spacing: tuple[float, ...] | None
-) -> tuple[Prepared, dict[str, Any]]:
-    """One image after all steps, and its record: of the same files, all the time unchanged."""
-    state = _state(recipe, case, spacing)
-    image, label = case.read()
-    try:
-        prepared = apply_steps(recipe, image, label, spacing)
-    except InputError as error:
-        raise InputError(f"{case.called}: {error}") from error
-    top = float(np.abs(prepared.image.array).max())
-    if top > _FLOAT16_MAX:
-        raise InputError(
-            f"{case.called} reaches {top:g}, more than float16 holds; change --intensity."
-        )
-    names = _names(recipe, case)
-    record = {
-        "id": case.id,
-        "patient": case.patient,
-        "grade": case.grade,
-        "labelled": prepared.label is not None,
-        "partition": case.partition,
-        "shape": list(prepared.image.array.shape),
-        "spacing": list(prepared.image.spacing),
-        "source": names[0] if len(names) == 1 else names,
-        "sha256": case.sha256(image),
-        "label_source": _label_name(recipe, case),
-        "label_sha256": None if case.label is None else file_hash(*parts(case.label)),
-        "geometry": prepared.geometry,
-        "statistics": prepared.statistics,
-        "state": state,
-    }
-    if _state(recipe, case, spacing) != state:
-        raise InputError(f"{case.called} changed while it was read; run the same command again.")
-    return prepared, record
+def record(plan: Plan, case: Case) -> dict[str, Any]:
+    """The case's record, as it was written."""
+    return json.loads(_path(plan, case).read_text())
 
 
-def _names(recipe: Prepare, case: Case) -> list[str]:
-    """What the case's image files are called below the source, without the patient."""
-    return list(case.shown or [_relative(path, _base(recipe)) for path in case.images])
+def _path(plan: Plan, case: Case) -> Path:
+    return plan.recipe.store / "records" / f"{case.id}.json"
 
 
-def _label_name(recipe: Prepare, case: Case) -> str | None:
-    if case.label is None:
-        return None
-    return case.label_shown or _relative(case.label, _base(recipe))
+def compared(records: Mapping[Case, dict[str, Any]]) -> tuple[dict[Case, str], list[Finding]]:
+    """Cases that no batch could hold beside the others, with the reason; and what is odd about the
+    rest: in each of them, and one against the other."""
+    by_id = {case.id: case for case in records}
+    seen = {case: _seen(case, record) for case, record in records.items()}
+    strange = {by_id[f.cases[0]]: f.sentence for f in kinds.channels(list(seen.values()))}
+    rest = [one for case, one in seen.items() if case not in strange]
+    found = [*duplicates.duplicates(rest), *duplicates.patients(rest)]
+    # of two copies that disagree one may be right, so that none is rejected
+    between = [replace(finding, severity="warning") for finding in found]
+    return strange, ordered([*(f for one in rest for f in one.findings), *between])
 
 
-def _base(recipe: Prepare) -> Path:
-    return recipe.source if recipe.source.is_dir() else recipe.source.parent
+def _seen(case: Case, record: dict[str, Any]) -> Seen:
+    source, looked = record["source"], record["looked"]
+    told = [
+        Finding(**finding | {"cases": tuple(finding["cases"])}) for finding in looked["warnings"]
+    ]
+    return Seen(
+        id=case.id,
+        file=source if isinstance(source, str) else source[0],
+        patient=case.patient,
+        part=part_of(case),
+        grade=case.grade,
+        shape=tuple(record["shape"]),
+        bytes=json.dumps(record["sha256"]),
+        voxels=looked["voxels"],
+        label=looked["label"],
+        findings=tuple(told),
+    )
 
 
-def _relative(path: Path, base: Path) -> str:
-    return Path(os.path.relpath(path, base)).as_posix()
-
-
-def odd_ones(records: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Volumes whose number of channels or axes is not that of most: no batch could hold both."""
-    kinds = {i: (record["shape"][0], len(record["shape"]) - 1) for i, record in records.items()}
-    if not kinds:
-        return {}
-    usual = Counter(kinds.values()).most_common(1)[0][0]
-    return {
-        i: f"it has {kind[0]} channels on {kind[1]} axes, most have {usual[0]} on {usual[1]}; "
-        "prepare it on its own."
-        for i, kind in kinds.items()
-        if kind != usual
-    }
-
-
-def index(
-    recipe: Prepare, records: list[dict[str, Any]], spacing: tuple[float, ...] | None
-) -> dict[str, Any]:
+def index(plan: Plan, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The content of ``index.json``."""
-    steps = {k: v for k, v in recipe.to_json().items() if k not in ("store", "source")}
+    steps = {k: v for k, v in plan.kept.items() if k not in ("store", "source")}
     hashes = [(r["id"], r["sha256"], r["label_sha256"], r["grade"]) for r in records]
-    described = json.dumps([steps, spacing, hashes], sort_keys=True)
+    described = json.dumps([steps, plan.spacing, hashes], sort_keys=True)
     highest = max((max(r["statistics"]["classes"], default=-1) for r in records), default=-1)
     return {
         "version": 1,
-        "recipe": recipe.to_json(),
-        "spacing": spacing,
+        "recipe": plan.kept,
+        "spacing": plan.spacing,
         "classes": highest + 1,
-        "labels": source_names(recipe.source),
+        "labels": source_names(plan.recipe.source),
         "digest": hashlib.sha256(described.encode()).hexdigest(),
-        "volumes": records,
+        "volumes": [{k: v for k, v in r.items() if k not in _OWN} for r in records],
     }
 
 
-def write_rejected(recipe: Prepare, rejected: dict[Case, str]) -> None:
+def write_rejected(recipe: Prepare, rejected: Mapping[Case, str]) -> None:
     """``rejected.json``: id, files and reason; no such file where nothing was rejected."""
-    path = recipe.store / "rejected.json"
-    if not rejected:
+    listed = []
+    for case, reason in rejected.items():
+        label = kept_label(case, recipe.source)
+        files = [*kept_images(case, recipe.source), *([] if label is None else [label])]
+        listed.append({"id": case.id, "source": files, "reason": kept_words(case, reason)})
+    _write_list(recipe.store / "rejected.json", listed)
+
+
+def write_warnings(recipe: Prepare, warnings: Sequence[Finding]) -> None:
+    """``warnings.json``, as doctor has findings; no such file where there is none."""
+    _write_list(recipe.store / "warnings.json", [plain(finding) for finding in warnings])
+
+
+def _write_list(path: Path, listed: list[dict[str, Any]]) -> None:
+    if listed:
+        write_json(path, listed)
+    else:
         path.unlink(missing_ok=True)
-        return
-    listed = [
-        {"id": case.id, "source": _sources(recipe, case), "reason": reason}
-        for case, reason in rejected.items()
-    ]
-    write_json(path, listed)
-
-
-def _sources(recipe: Prepare, case: Case) -> list[str]:
-    label = _label_name(recipe, case)
-    return [*_names(recipe, case), *([] if label is None else [label])]
-
-
-def _write_volume(path: Path, array: np.ndarray) -> None:
-    with replacing(path) as temporary:
-        write_array(temporary, array)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -44,10 +44,11 @@ class Prepare(SourceOptions):
     """Processes that work side by side."""
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON holds them: ``source`` is absolute, ``workers`` left out."""
+        """The fields as JSON in the store holds them: ``source`` is absolute, ``store`` here,
+        ``workers`` left out."""
         plain = json.loads(json.dumps(asdict(self), default=str))
         del plain["workers"]  # they change nothing that is written
-        return plain | {"source": str(self.source.resolve())}
+        return plain | {"source": str(self.source.resolve()), "store": "."}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Prepare":

@@ -11,12 +11,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from scanprior.contracts import InputError
+from scanprior.data.checks import raw, rules
+from scanprior.data.checks.findings import Finding
+from scanprior.data.checks.look import members, relative, shortly
 from scanprior.data.files import BROKEN, NIBABEL, SITK, read_affine, read_label, suffix
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import from_files
-from scanprior.doctor import checks, raw
-from scanprior.doctor.findings import Finding
-from scanprior.doctor.look import members, relative, shortly
 from scanprior.whole import HALF
 
 _FLIP = np.diag([-1.0, -1.0, 1.0])  # RAS to ITK's LPS
@@ -51,8 +51,8 @@ def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]
     for path, mine in zip(files[1:], others, strict=True):
         if geometry is None or mine is None:
             continue
-        voxels = checks.apart(geometry, mine, image.shape)
-        noisy = checks.NOISE < voxels <= checks.TOLERANCE
+        voxels = rules.apart(geometry, mine, image.shape)
+        noisy = rules.NOISE < voxels <= rules.TOLERANCE
         header = raw.header(path)
         fractional = path == case.label and header is not None and header.fractional
         if not noisy and not fractional:
@@ -141,5 +141,5 @@ def _compare(path: Path, copy: Path, affine: np.ndarray, whole: np.ndarray | Non
     if whole is not None:
         same = np.array_equal(read_label(copy).array[0], whole)
     shape = () if after is None else after.shape[:3]
-    if not same or kept is None or checks.apart(affine, kept, shape) > checks.NOISE:
+    if not same or kept is None or rules.apart(affine, kept, shape) > rules.NOISE:
         raise InputError(f"{path} cannot be copied exactly; correct its header by hand.")

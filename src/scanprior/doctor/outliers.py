@@ -1,36 +1,19 @@
-"""Checks of cases against each other: channels, shapes, spacings and intensities that stand out."""
+"""Checks of cases against each other: shapes, spacings and intensities that stand out."""
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from scanprior.doctor.findings import Finding
-from scanprior.doctor.seen import Seen
+from scanprior.data.checks.findings import Finding
+from scanprior.data.checks.seen import Seen
 
 MANY = 0.1
 """Share of a source that cannot be outliers: then the source has several kinds of scans."""
 FEWEST = 8
 """Cases below which a median says nothing of the next one."""
-
-
-def channels(seen: Sequence[Seen]) -> list[Finding]:
-    """Cases whose number of channels or axes is not that of most: no batch could hold both."""
-    kinds = {one.id: (one.shape[0], len(one.shape) - 1) for one in seen if one.shape is not None}
-    if len(set(kinds.values())) < 2:
-        return []
-    usual = Counter(kinds.values()).most_common(1)[0][0]
-    found = []
-    for one in seen:
-        kind = kinds.get(one.id, usual)
-        if kind != usual:
-            words = (
-                f"{one.file} has {kind[0]} channels on {kind[1]} axes, most have {usual[0]} on "
-                f"{usual[1]}; convert it, or prepare it on its own."
-            )
-            found.append(Finding("channels", "error", one.file, words, (one.id,)))
-    return found
 
 
 def outliers(values: Sequence[float], least: float, strictness: float = 5.0) -> list[int]:
@@ -66,25 +49,36 @@ def odd_sizes(seen: Sequence[Seen]) -> list[Finding]:
 def _odd_along(
     seen: Sequence[Seen], sizes: Callable[[Seen], Sequence[float | int]]
 ) -> list[tuple[Seen, list[float]]]:
-    if len({len(sizes(one)) for one in seen}) != 1 or len(seen) < FEWEST:
-        return []
-    table = np.array([sizes(one) for one in seen], dtype=float)
-    odd: set[int] = set()
-    for column in np.log(table).T:
-        odd.update(outliers(column.tolist(), math.log(1.5)))
-    return [(seen[i], np.median(table, 0).tolist()) for i in sorted(odd)]
+    found = []
+    for group in _alike(seen, sizes):
+        table = np.array([sizes(one) for one in group], dtype=float)
+        odd: set[int] = set()
+        for column in np.log(table).T:
+            odd.update(outliers(column.tolist(), math.log(1.5)))
+        found += [(group[i], np.median(table, 0).tolist()) for i in sorted(odd)]
+    return found
+
+
+def _alike(seen: Sequence[Seen], along: Callable[[Seen], Sequence[Any]]) -> list[list[Seen]]:
+    """Those with as many entries of ``along`` (channels, axes), enough of them to be compared."""
+    groups: dict[int, list[Seen]] = defaultdict(list)
+    for one in seen:
+        groups[len(along(one))].append(one)
+    return [group for count, group in groups.items() if count and len(group) >= FEWEST]
 
 
 def odd_intensities(seen: Sequence[Seen]) -> list[Finding]:
     """Images whose contrast or brightness is not this source's, channel by channel.
 
     Contrast is the distance from the 1st to the 99th percentile, by a factor of at least 3;
-    brightness the median, by at least the usual contrast. Where more than a tenth is odd, the
-    source has several scales and one finding says so.
+    brightness the median, by at least the usual contrast. Images of as many channels are compared
+    with each other. Where more than a tenth of them is odd, they have several scales and one
+    finding says so.
     """
-    read = [one for one in seen if one.levels]
-    if len(read) < FEWEST or len({len(one.levels) for one in read}) != 1:
-        return []
+    return [f for group in _alike(seen, lambda one: one.levels) for f in _odd_among(group)]
+
+
+def _odd_among(read: Sequence[Seen]) -> list[Finding]:
     table = np.array([one.levels for one in read])  # (case, channel, percentile)
     found: list[Finding] = []
     told: set[int] = set()

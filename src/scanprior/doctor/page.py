@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from scanprior.doctor.findings import Finding
+from scanprior.data.checks.findings import Finding
 from scanprior.html import document
 
 _STYLE = """

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,16 +18,18 @@ from scanprior.alone import closed
 from scanprior.console import console, counted
 from scanprior.contracts import InputError
 from scanprior.data import sources
+from scanprior.data.checks import duplicates, kinds
+from scanprior.data.checks.findings import Finding, counts, ordered, plain
+from scanprior.data.checks.seen import Seen
 from scanprior.data.parallel import each
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.decathlon import declared
 from scanprior.data.store import Store
-from scanprior.doctor import duplicates, outliers, shelf
-from scanprior.doctor.findings import Finding, counts, ordered, plain
+from scanprior.data.unnamed import is_unnamed, spoken
+from scanprior.doctor import outliers, shelf
 from scanprior.doctor.fix import fix
-from scanprior.doctor.look import look
 from scanprior.doctor.page import page
-from scanprior.doctor.seen import Seen
+from scanprior.doctor.see import see
 from scanprior.doctor.show import show_case, show_volume
 from scanprior.doctor.unlisted import unlisted
 from scanprior.saved import seen_from, write_json
@@ -62,8 +65,9 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
     """Print a table on stderr, write ``doctor.json`` and ``doctor.html``.
 
     Returns ``cases``, ``errors`` and ``warnings`` (counts), ``checks`` (findings of each check),
-    ``findings``, ``fixed`` (copies), ``report`` and ``seconds``. Raises :class:`InputError` for a
-    source in which no case can be named, and for settings that cannot be.
+    ``findings``, ``fixed`` (copies), ``left_out`` (what else lies in the source), ``report`` and
+    ``seconds``. Raises :class:`InputError` for a source in which no case can be named, and for
+    settings that cannot be.
     """
     started = time.perf_counter()
     _check(recipe)
@@ -72,7 +76,7 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
     for check in (
         duplicates.duplicates,
         duplicates.patients,
-        outliers.channels,
+        kinds.channels,
         outliers.odd_sizes,
         outliers.odd_intensities,
     ):
@@ -82,16 +86,17 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
     findings = ordered([*findings, *refused])
     pictures = walk.show(_to_show(findings, recipe.pictures))
     result = {
-        "source": str(recipe.source),
+        "source": walk.called,
         "cases": len(walk.seen),
         "errors": sum(finding.severity == "error" for finding in findings),
         "warnings": sum(finding.severity == "warning" for finding in findings),
         "checks": counts(findings),
         "fixed": len(fixed),
+        "left_out": list(walk.left_out),
         "report": str(recipe.out / "doctor.html"),
     }
     listed = [plain(finding) for finding in findings]
-    here = {"source": seen_from(recipe.out, recipe.source), "report": "doctor.html"}
+    here = {"source": walk.kept, "report": "doctor.html"}
     written = {"scanprior": __version__, **result, **here, "findings": listed}
     _write(recipe.out, written, _html(recipe, result, findings, pictures))
     if findings:
@@ -115,6 +120,10 @@ def _check(recipe: Doctor) -> None:
 class Walk(NamedTuple):
     """What was seen, and what can still be done with what was seen."""
 
+    called: str
+    """The source in a sentence, without the patient."""
+    kept: str
+    """The source as the report holds it, likewise."""
     seen: list[Seen]
     found: list[Finding]
     """Of the source as a whole."""
@@ -122,12 +131,16 @@ class Walk(NamedTuple):
     """Case ids to their pictures."""
     correct: Callable[[set[str]], tuple[list[Path], list[Finding]]]
     """Case ids to the corrected copies of their files, and to those that could not be made."""
+    left_out: tuple[str, ...] = ()
+    """What was seen in the source and is in no case."""
 
 
 def _source(recipe: Doctor) -> Walk:
-    cases = sources.find(recipe.source, recipe.format, recipe)
+    cases, left_out = sources.search(recipe.source, recipe.format, recipe)
     base = recipe.source if recipe.source.is_dir() else recipe.source.parent
-    work = partial(look, base=base, said=declared(recipe.source))
+    used = Counter(path for case in cases for path in set(case.images))
+    shared = frozenset(path for path, times in used.items() if times > 1)
+    work = partial(see, base=base, said=declared(recipe.source), shared=shared)
     seen = [one for _, one in _each("looking", work, cases, recipe.workers)]
     by_id = {case.id: case for case in cases}
 
@@ -146,7 +159,10 @@ def _source(recipe: Doctor) -> Walk:
             [finding for _, refused in answers for finding in refused],
         )
 
-    return Walk(_sorted(seen), unlisted(recipe.source, cases), show, correct)
+    called = spoken(recipe.source, cases)
+    kept = called if is_unnamed(cases) else seen_from(recipe.out, recipe.source)
+    found = unlisted(recipe.source, cases)
+    return Walk(called, kept, _sorted(seen), found, show, correct, left_out)
 
 
 def _store(recipe: Doctor) -> Walk:
@@ -160,7 +176,9 @@ def _store(recipe: Doctor) -> Walk:
         walk = _each("picturing", show_volume, store.of(ids), recipe.workers)
         return {volume.id: picture for volume, picture in walk}
 
-    return Walk(_sorted(seen), shelf.strays(store, recipe.split), show, lambda ids: ([], []))
+    kept = seen_from(recipe.out, recipe.source)
+    found = shelf.strays(store, recipe.split)
+    return Walk(str(recipe.source), kept, _sorted(seen), found, show, lambda ids: ([], []))
 
 
 def _sorted(seen: list[Seen]) -> list[Seen]:
@@ -195,10 +213,12 @@ def _html(
         f"{result['cases']} cases, {result['errors']} errors, {result['warnings']} warnings; "
         f"scanprior {__version__}."
     )
+    if result["left_out"]:
+        about += f" Left out: {', '.join(result['left_out'])}."
     shown = len(_to_show(findings, len(findings) * _A_FINDING))
     if shown > len(pictures):
         about += f" {len(pictures)} of {shown} cases are pictured (--pictures)."
-    return page(f"Doctor: {recipe.source.name}", about, findings, pictures)
+    return page(f"Doctor: {Path(result['source']).name}", about, findings, pictures)
 
 
 def _write(out: Path, written: dict[str, Any], text: str) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.checks import rules
+from scanprior.data.checks.findings import Finding
+from scanprior.data.checks.look import told
+from scanprior.data.checks.seen import Seen, voxel_hash
 from scanprior.data.sources.case import file_hash
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
-from scanprior.doctor import checks
-from scanprior.doctor.findings import Finding
-from scanprior.doctor.look import levels, told, voxel_hash
-from scanprior.doctor.seen import Seen
+from scanprior.doctor.see import levels
 
 
 def is_store(source: Path) -> bool:
@@ -61,13 +62,13 @@ def look_stored(volume: Volume, parts: dict[str, str], classes: int) -> Seen:
     )
     image = read_whole(volume, "image")
     if isinstance(image, Finding):
-        return replace(begun, findings=told(begun, [image]))
-    same = checks.constant(name, image) if image.size else None
-    broken = checks.not_finite(name, image)
+        return replace(begun, findings=told(begun.id, [image]))
+    same = rules.constant(name, image) if image.size else None
+    broken = rules.not_finite(name, image)
     found = [as_recorded(name, image.shape, volume.shape), same, broken]
     if not any(found):
         found.append(as_written(volume, "image"))
-    found.append(checks.spacing(name, volume.spacing))
+    found.append(rules.spacing(name, volume.spacing))
     label: np.ndarray | None = None
     if volume.labelled:
         label_name = f"volumes/{volume.id}.label.b2nd"
@@ -87,14 +88,14 @@ def look_stored(volume: Volume, parts: dict[str, str], classes: int) -> Seen:
         levels=levels(image.astype(np.float32)) if image.size and not (same or broken) else (),
         voxels=None if same or not image.size else voxel_hash(image),
         label=None if label is None else voxel_hash(label),
-        findings=told(begun, found),
+        findings=told(begun.id, found),
     )
 
 
 def read_whole(volume: Volume, kind: str) -> "np.ndarray | Finding":
     """All of a volume's array, or why there is none."""
     name = f"volumes/{volume.id}.{kind}.b2nd"
-    absent = checks.file_there(volume.folder / name, name)
+    absent = rules.file_there(volume.folder / name, name)
     if absent is not None:
         return absent
     try:

@@ -5,13 +5,13 @@ import contextlib
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.checks import raw, rules
+from scanprior.data.checks.look import members
 from scanprior.data.files import BROKEN, NIBABEL, SITK, read_label, suffix
 from scanprior.data.geometry import to_ras
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import from_files
 from scanprior.data.store import Volume
-from scanprior.doctor import checks, raw
-from scanprior.doctor.look import members
 from scanprior.doctor.picture import thumbnail
 from scanprior.doctor.shelf import pictured
 
@@ -19,7 +19,7 @@ from scanprior.doctor.shelf import pictured
 def show_case(case: Case) -> str | None:
     """A PNG (base64), None where there is nothing to show. Files too large to read stay closed."""
     sizes = [raw.header(path) for path in members(case)] if case.load is from_files else []
-    if any(size is not None and checks.huge("", size.voxels) for size in sizes):
+    if any(size is not None and rules.huge("", size.voxels) for size in sizes):
         return None
     try:
         image, label = case.read()

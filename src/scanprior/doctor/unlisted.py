@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from scanprior.data.checks.findings import Finding
 from scanprior.data.files import PHOTOGRAPH, VOLUME, files_in
 from scanprior.data.sources import Case
-from scanprior.doctor.findings import Finding
 
 
 def unlisted(source: Path, cases: list[Case]) -> list[Finding]:

@@ -96,16 +96,19 @@ def restore(path: Path, learner: Learner) -> None:
 
 
 def find(out: Path) -> Path | None:
-    """The newest undamaged checkpoint of the run in ``out``.
+    """The newest undamaged checkpoint of the run in ``out``; the damaged ones are told.
 
     Raises :class:`InputError` where it is a file of something else, or holds more than tensors,
     numbers and words. (Its objects would be refused anyway, not run: it is loaded weights only.)
     """
-    for path in reversed(_all(out / "checkpoints")):
+    left = _all(out / "checkpoints")
+    while left:
+        path = left.pop()
         if path.name == f"step-{step_of(path):08d}-{_digest(path)}.ckpt":
             _check_plain(path)
             return path
-        say(f"{path} is damaged (its content does not match its name); using the one before.")
+        then = "using the one before" if left else "none is left, so training begins at step 0"
+        say(f"{path} is damaged (its content does not match its name); {then}.")
     return None
 
 

@@ -18,6 +18,7 @@ from scanprior.data.prepare import Prepare, Prepared, apply_steps
 from scanprior.data.sources import Case, SourceOptions
 from scanprior.data.sources.case import file_hash
 from scanprior.data.sources.dicom_seg_write import check_installed
+from scanprior.data.unnamed import spoken
 from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.recipes.answers import Answers, GradeTable, MapFiles, Segments, Windows
@@ -44,6 +45,10 @@ class Predict(SourceOptions):
     """Only the cases of this part of a source that comes with parts, such as MedMNIST."""
     overlap: float = 0.5
     """How much of a window its neighbour covers again."""
+    straighten: bool = False
+    """Resample what lies askew (a tilted gantry, a sheared affine, slices at varying distances)
+    onto an upright grid; such scans are refused otherwise. The NIfTI label map then lies on the
+    upright grid, not on the scan's own."""
     mirror: tuple[int, ...] = ()
     """Axes (0 superior, 1 anterior, 2 right) to mirror and average over."""
     dicom_seg: bool = False
@@ -152,16 +157,15 @@ def _fitting(case: Case, image: Image, steps: Prepare, about: dict[str, Any]) ->
 
 
 def _chosen(cases: list[Case], recipe: Predict) -> list[Case]:
+    source = spoken(recipe.source, cases)
     unknown = set(recipe.cases) - {case.id for case in cases}
     if unknown:
-        raise InputError(
-            f"{recipe.source} holds no case {sorted(unknown)[0]!r}; look at its names."
-        )
+        raise InputError(f"{source} holds no case {sorted(unknown)[0]!r}; look at its names.")
     chosen = [
         case
         for case in cases
         if (not recipe.cases or case.id in recipe.cases) and recipe.part in ("all", case.partition)
     ]
     if not chosen:
-        raise InputError(f"{recipe.source} has no such case in its part {recipe.part}; use all.")
+        raise InputError(f"{source} has no such case in its part {recipe.part}; use all.")
     return chosen

@@ -6,7 +6,7 @@ from pathlib import Path
 from scanprior.contracts import InputError
 from scanprior.data.files import VOLUME, files_in, stem
 from scanprior.data.image import Image
-from scanprior.data.sources.case import Case, SourceOptions, case_of, from_files
+from scanprior.data.sources.case import Case, Found, SourceOptions, case_of, from_files
 
 NAME = "brats"
 PRESETS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -28,7 +28,7 @@ def recognise(source: Path) -> bool:
     return False
 
 
-def cases(source: Path, options: SourceOptions) -> list[Case]:
+def cases(source: Path, options: SourceOptions) -> Found:
     """A case for every folder that holds all modalities, channels in the order they were named.
 
     A folder that holds only some is a case that cannot be read, so that it is reported. Raises
@@ -52,7 +52,7 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
     for folder in partial:
         here = tuple(files_in(folder, VOLUME))
         found.append(case_of(_name(source, folder), here, options, load=_incomplete))
-    return found
+    return Found(found)
 
 
 def _wanted(source: Path, options: SourceOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -133,11 +133,17 @@ class Case:
         return hashes[0] if len(hashes) == 1 else hashes
 
 
+class Found(NamedTuple):
+    """What a source holds."""
+
+    cases: list[Case]
+    left_out: tuple[str, ...] = ()
+    """What was seen and is in no case: a few words of each kind, without the patient."""
+
+
 def from_files(case: Case) -> tuple[Image, Image | None]:
     """Read a case whose files are its own; ``row`` is a time point, where there is one."""
-    image = read_image(case.images)
-    if case.row is not None:
-        image = replace(image, array=image.array[case.row : case.row + 1])
+    image = read_image(case.images, case.row)
     if case.label is None:
         return image, None
     label = read_label(case.label)

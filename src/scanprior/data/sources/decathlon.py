@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from scanprior.contracts import InputError
 from scanprior.data.files import PHOTOGRAPH, VOLUME, files_in, stem, suffix
 from scanprior.data.kept import parsed, wrong
-from scanprior.data.sources.case import Case, Partition, SourceOptions, case_of
+from scanprior.data.sources.case import Case, Found, Partition, SourceOptions, case_of
 
 NAME = "decathlon"
 _CHANNEL = re.compile(r"_\d{4}$")
@@ -27,7 +27,7 @@ def recognise(source: Path) -> bool:
     return (source / "dataset.json").is_file()
 
 
-def cases(source: Path, options: SourceOptions) -> list[Case]:
+def cases(source: Path, options: SourceOptions) -> Found:
     """What the JSON lists (Decathlon), or what lies in the folders (nnU-Net, which lists nothing).
 
     An image ``CASE`` is one file, or its channels ``CASE_0000``, ``CASE_0001``, ... .
@@ -40,8 +40,9 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
         if not isinstance(rest, list):
             raise InputError(f"{source / 'dataset.json'} has a test part that is no list; mend it.")
         found += [_listed(source, entry, options) for entry in rest]
-        return found
-    return _in_folders(source, "Tr", "train", options) + _in_folders(source, "Ts", "test", options)
+        return Found(found)
+    of_training = _in_folders(source, "Tr", "train", options)
+    return Found(of_training + _in_folders(source, "Ts", "test", options))
 
 
 def _description(source: Path) -> dict[str, Any]:

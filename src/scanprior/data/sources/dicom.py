@@ -14,16 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.image import Image
-from scanprior.data.sources.case import Case, SourceOptions, case_of
-from scanprior.data.sources.dicom_header import (
-    BROKEN,
-    Frame,
-    Header,
-    read_header,
-)
+from scanprior.data.sources.case import Case, Found, SourceOptions, case_of
+from scanprior.data.sources.dicom_copies import without_copies
+from scanprior.data.sources.dicom_header import BROKEN, Frame, Header, read_header
 from scanprior.data.sources.dicom_kind import SEGMENTATION, is_dicom
 from scanprior.data.sources.dicom_names import hashed, reason, shown
 from scanprior.data.sources.dicom_pixels import read_mosaic
@@ -38,11 +33,11 @@ def recognise(source: Path) -> bool:
     return any(is_dicom(path) for path in _files(source))
 
 
-def cases(source: Path, options: SourceOptions) -> list[Case]:
-    """What the tree holds; what is no scan is left out, and counted on standard error.
+def cases(source: Path, options: SourceOptions) -> Found:
+    """What the tree holds; what is no scan is left out, and counted.
 
-    A file that cannot be read and a series that is no regular stack are cases whose reading says
-    why, so that they are reported.
+    A file that cannot be read, a series that is no regular stack and one of which an image is there
+    twice, differently, are cases whose reading says why, so that they are reported.
     """
     headers: dict[Path, Header] = {}
     broken: dict[Path, str] = {}
@@ -57,23 +52,18 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
             broken[path] = reason(error)
     words = frozenset().union(*(header.words for header in headers.values()))
     names = {path: shown(path, source, words) for path in (*headers, *broken)}
-    series: dict[str, list[Frame]] = {}
     left_out.update(header.skipped for header in headers.values() if header.skipped)
-    kept: set[str] = set()
-    for _, header in sorted(headers.items(), key=lambda item: -item[0].stat().st_size):
-        uids = {frame.uid for frame in header.frames}
-        if uids & kept:  # of copies the largest is whole
-            left_out["second copy of an image"] += 1
-            continue
-        kept |= uids
-        for frame in header.frames:
-            series.setdefault(frame.series, []).append(frame)
+    images = without_copies(headers)
+    left_out["second copy of an image"] += images.copies
     drawn: dict[str, list[Path]] = {}
     for path, header in headers.items():
         for name in header.drawn_on:
             drawn.setdefault(name, []).append(path)
     found = [_broken(path, names[path], why, options) for path, why in broken.items()]
-    for name, frames in series.items():
+    for name, frames in images.series.items():
+        if name in images.clashes:
+            found.append(_clashing(frames, *images.clashes[name], names, options))
+            continue
         groups = by_orientation(frames)
         here: list[Case] = []
         for number, group in enumerate(groups):
@@ -84,10 +74,8 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
                 here[at] = _labelled(here[at], path, names[path])
                 left_out[SEGMENTATION] -= 1
         found += here
-    listed = [f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0]
-    if listed:
-        say(f"{source}: left out {', '.join(listed)}.")
-    return found
+    listed = (f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0)
+    return Found(found, tuple(listed))
 
 
 def frames_of(case: Case) -> tuple[Frame, ...]:
@@ -171,8 +159,7 @@ def _case(
     affine: np.ndarray | None,
 ) -> Case:
     paths = tuple(dict.fromkeys(frame.path for frame in frames))
-    load = partial(read, frames=frames)
-    case = case_of(identity, paths, options, load=load)
+    case = case_of(identity, paths, options, load=partial(read, frames=frames))
     return replace(
         case,
         patient=frames[0].patient if options.patient is None else case.patient,
@@ -183,11 +170,22 @@ def _case(
 
 def _broken(path: Path, name: str, why: str, options: SourceOptions) -> Case:
     identity = f"unreadable_{hashed(name)}"
+    why = f"is no readable DICOM image ({why}); restore it or leave it out"
     case = case_of(identity, (path,), options, load=partial(_refuse, why=why))
     return replace(case, shown=(name,))
 
 
-def _refuse(case: Case, why: str) -> tuple[Image, None]:
-    raise InputError(
-        f"{case.called} is no readable DICOM image ({why}); restore it or leave it out."
+def _clashing(
+    frames: list[Frame], first: Path, other: Path, names: dict[Path, str], options: SourceOptions
+) -> Case:
+    """A series of which two files say that they are one image, and are not."""
+    why = (
+        f"holds two different images under one SOP Instance UID, {names[first]} and "
+        f"{names[other]}; remove or correct one of them"
     )
+    case = _case(_name(frames[0]), tuple(frames), names, options, read_series, None)
+    return replace(case, load=partial(_refuse, why=why))
+
+
+def _refuse(case: Case, why: str) -> tuple[Image, None]:
+    raise InputError(f"{case.called} {why}.")

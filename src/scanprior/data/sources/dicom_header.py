@@ -24,6 +24,7 @@ from scanprior.data.sources.dicom_names import (
     naming_words,
     quiet,
 )
+from scanprior.data.sources.dicom_order import Order, first_number, order_of
 from scanprior.data.sources.dicom_seg import drawn_images
 
 BROKEN = (
@@ -68,8 +69,7 @@ class Frame:
     """Between rows, between columns, in mm."""
     thickness: float
     """Between slices as the header says it, in mm; counts only where there is one slice."""
-    order: tuple[str, float, float, float, float, float, float, int]
-    """What tells the volumes of a series apart, and sorts them, where slices share a position."""
+    order: Order
     scale: tuple[float, float] | None
     """Slope and intercept of this frame; None where the file's own hold."""
     mosaic: bool
@@ -159,7 +159,7 @@ def _frame(
     elif not np.allclose(_gram(orientation), np.eye(2), atol=1e-3):
         raise HeaderError("row and column that are not at right angles")
     between = said("PixelMeasuresSequence", "SpacingBetweenSlices")
-    thickness = abs(_number(between, said("PixelMeasuresSequence", "SliceThickness"), 0.0))
+    thickness = abs(first_number(between, said("PixelMeasuresSequence", "SliceThickness")))
     slope = said("PixelValueTransformationSequence", "RescaleSlope")
     intercept = said("PixelValueTransformationSequence", "RescaleIntercept")
     scale = None
@@ -167,7 +167,6 @@ def _frame(
         if slope is None or intercept is None:
             raise HeaderError("one of slope and intercept without the other")
         scale = (float(slope), float(intercept))
-    instance = int(data.get("InstanceNumber") or 0)
     return Frame(
         path=path,
         number=number,
@@ -180,22 +179,7 @@ def _frame(
         orientation=orientation or (),
         spacing=(spacing[0], spacing[1]) if spacing else (1.0, 1.0),
         thickness=thickness or 1.0,
-        order=(
-            "\\".join(types),
-            _number(
-                said("FrameContentSequence", "TemporalPositionIndex"),
-                data.get("TemporalPositionIdentifier"),
-            ),
-            _number(data.get("AcquisitionNumber")),
-            _number(said("MREchoSequence", "EffectiveEchoTime"), data.get("EchoTime")),
-            _number(said("MRDiffusionSequence", "DiffusionBValue"), data.get("DiffusionBValue")),
-            _number(
-                said("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
-                data.get("TriggerTime"),
-            ),
-            float(instance),
-            number or 0,
-        ),
+        order=order_of(data, said, types, number),
         scale=scale,
         mosaic=mosaic,
     )
@@ -229,12 +213,6 @@ def _floats(value: Any, count: int) -> tuple[float, ...] | None:
     if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
         raise HeaderError(f"{len(numbers)} numbers where {count} belong")
     return numbers
-
-
-def _number(*values: Any) -> float:
-    """The first that is there; 0 where none is."""
-    first = next((value for value in values if value is not None and value != ""), 0.0)
-    return float(first)
 
 
 def _letters(word: str) -> str:

@@ -18,6 +18,8 @@ _SAME_PLACE = 0.01
 """mm: scanners write positions with two digits or more."""
 _OFF_GRID = 0.05
 """Of a slice's distance (or of a pixel, sideways): further off is not a regular stack."""
+_GAP = 1.5
+"""Of the usual distance: slices farther apart have one missing between them."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ def by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
 def stacked(frames: Sequence[Frame], name: str, *, uneven: bool) -> Stack:
     """The volumes that ``frames``, all of one orientation, make; ``name`` is for the sentence.
 
-    Raises :class:`InputError` for slices that are missing or there twice, or that are not in a
-    line; and, but for ``uneven``, for slices at varying distances.
+    Raises :class:`InputError` for slices that are missing (a gap of more than one and a half times
+    the usual distance) or there twice, or that are not in a line; and, but for ``uneven``, for
+    slices at varying distances.
     """
     places = np.array([frame.position for frame in frames])
     normal = np.cross(frames[0].orientation[:3], frames[0].orientation[3:])
@@ -105,24 +108,31 @@ def _check_complete(counts: list[int], name: str) -> None:
         )
 
 
+def _check_gaps(along: np.ndarray, steps: np.ndarray, usual: float, name: str) -> None:
+    """Raise where slices are missing: resampling would invent them."""
+    gaps = np.flatnonzero(steps > _GAP * usual)
+    if len(gaps):
+        lost = int(np.rint(steps[gaps] / usual - 1).clip(1).sum())
+        at = gaps[0]
+        raise InputError(
+            f"{name} lacks {lost} slice{'s' * (lost > 1)} between its first and its last, "
+            f"{'the first ' * (len(gaps) > 1)}between {along[at]:.1f} and {along[at + 1]:.1f} mm "
+            f"along its normal (others are {usual:.4g} mm apart); restore them or leave it out."
+        )
+
+
 def _heights(
     places: np.ndarray, along: np.ndarray, frame: Frame, name: str, *, uneven: bool
 ) -> np.ndarray:
     if len(places) < 2:
         return np.zeros(1)
     steps = np.diff(along)
-    usual = float(np.median(steps))
+    usual = float(np.percentile(steps, 50, method="lower"))  # of two the one without a gap
     even = np.linspace(along[0], along[-1], len(along))
     regular = np.abs(along - even).max() <= _OFF_GRID * usual
     heights = np.arange(len(along), dtype=float) if regular else (along - along[0]) / usual
     if not regular:
-        whole = np.rint(steps / usual)
-        lost = int((whole - 1).clip(0).sum())
-        if lost and np.abs(steps / usual - whole).max() < 0.1:
-            raise InputError(
-                f"{name} lacks {lost} slice{'s' * (lost > 1)} between its first and its last; "
-                "restore them or leave it out."
-            )
+        _check_gaps(along, steps, usual, name)
         if not uneven:
             raise InputError(
                 f"{name} has slices {steps.min():.4g} to {steps.max():.4g} mm apart; "

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from scanprior.contracts import InputError
-from scanprior.data.files import VOLUME, files_in, stem, suffix, volumes_in
-from scanprior.data.sources.case import Case, SourceOptions, case_of
+from scanprior.data.files import VOLUME, files_in, stem, suffix, times_in
+from scanprior.data.sources.case import Case, Found, SourceOptions, case_of
 
 NAME = "folder"
 _PAIRS = (("images", "labels"), ("imagesTr", "labelsTr"))
@@ -21,12 +21,12 @@ def recognise(source: Path) -> bool:
     return bool(files_in(source, VOLUME))
 
 
-def cases(source: Path, options: SourceOptions) -> list[Case]:
+def cases(source: Path, options: SourceOptions) -> Found:
     """A case a file, named by its path. ``images/x`` takes its label map from ``labels/x``."""
     found = _scans(source, options)
     if options.fourth_axis != "times":
-        return found
-    return [time for case in found for time in times(case, volumes_in(case.images[0]))]
+        return Found(found)
+    return Found([time for c in found for time in times(c, times_in(c.images[0]))])
 
 
 def pairs(source: Path, endings: tuple[str, ...]) -> list[tuple[str, Path, Path | None]] | None:
@@ -48,7 +48,7 @@ def named(base: Path, path: Path) -> str:
 
 def times(case: Case, count: int) -> list[Case]:
     """A case a time point, of one patient; the case itself where there is but one."""
-    if count == 1:
+    if count < 2:
         return [case]
     return [replace(case, id=f"{case.id}_t{time:03d}", row=time) for time in range(count)]
 

@@ -27,7 +27,7 @@ from scanprior.data.files import (
 )
 from scanprior.data.hdf5 import HDF5, Dataset, File
 from scanprior.data.image import Image
-from scanprior.data.sources.case import Case, SourceOptions, case_of
+from scanprior.data.sources.case import Case, Found, SourceOptions, case_of
 from scanprior.data.sources.folder import named, pairs, times
 
 NAME = "hdf5"
@@ -52,7 +52,7 @@ def recognise(source: Path) -> bool:
     return bool(files_in(source, HDF5))
 
 
-def cases(source: Path, options: SourceOptions) -> list[Case]:
+def cases(source: Path, options: SourceOptions) -> Found:
     """A case a file, named by its path; a file that cannot be read says why when it is.
 
     Raises :class:`InputError` where h5py is not there, or where no file has the label map's array.
@@ -68,7 +68,7 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
         raise InputError(
             f"{source} holds no file with an array {options.label_key!r}; correct --label-key."
         )
-    return found
+    return Found(found)
 
 
 def _cases(name: str, path: Path, label: Path | None, options: SourceOptions) -> list[Case]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scanprior.contracts import InputError
 from scanprior.data.image import Image
-from scanprior.data.sources.case import Case, Partition, SourceOptions, case_of
+from scanprior.data.sources.case import Case, Found, Partition, SourceOptions, case_of
 
 NAME = "medmnist"
 _PARTS: tuple[Partition, ...] = ("train", "val", "test")
@@ -19,7 +19,7 @@ def recognise(source: Path) -> bool:
     return source.is_file() and source.suffix == ".npz"
 
 
-def cases(source: Path, options: SourceOptions) -> list[Case]:
+def cases(source: Path, options: SourceOptions) -> Found:
     """A case an image, with its part; grades where there is one whole number an image."""
     found: list[Case] = []
     for part in _PARTS:
@@ -39,7 +39,7 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
                     row=row,
                 )
             )
-    return found
+    return Found(found)
 
 
 def _row(case: Case) -> tuple[Image, None]:

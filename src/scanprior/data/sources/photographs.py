@@ -5,7 +5,7 @@ from pathlib import Path
 from scanprior.contracts import InputError
 from scanprior.data.files import PHOTOGRAPH, files_in, stem, suffix
 from scanprior.data.grades import COLUMNS, grade_of, read_csv
-from scanprior.data.sources.case import Case, SourceOptions, case_of
+from scanprior.data.sources.case import Found, SourceOptions, case_of
 
 NAME = "photographs"
 
@@ -16,14 +16,14 @@ def recognise(source: Path) -> bool:
     return bool(files_in(source, PHOTOGRAPH))
 
 
-def cases(source: Path, options: SourceOptions) -> list[Case]:
+def cases(source: Path, options: SourceOptions) -> Found:
     """A case an image; without a row in the CSV it is unlabelled, a row without a file is reported.
 
     Raises :class:`InputError` where the CSV's columns cannot be guessed, where a grade is not a
     whole number from 0, or where an image has two grades.
     """
     if source.is_file():
-        return [case_of(stem(source), (source,), options)]
+        return Found([case_of(stem(source), (source,), options)])
     paths = files_in(source, PHOTOGRAPH)
     grades = _grades(source, options)
     by_name: dict[str, Path] = {}
@@ -33,7 +33,7 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
     graded = {by_name[name]: grade for name, grade in grades.items() if name in by_name}
     lost = [source / name for name in grades if name not in by_name]
     flat = len({stem(path) for path in paths}) == len(paths)
-    return [
+    found = [
         case_of(
             stem(path) if flat else "_".join((*path.relative_to(source).parts[:-1], stem(path))),
             (path,),
@@ -41,7 +41,8 @@ def cases(source: Path, options: SourceOptions) -> list[Case]:
             grade=graded.get(path),
         )
         for path in paths
-    ] + [case_of(path.name, (path,), options) for path in lost]
+    ]
+    return Found(found + [case_of(path.name, (path,), options) for path in lost])
 
 
 def _grades(source: Path, options: SourceOptions) -> dict[str, int]:

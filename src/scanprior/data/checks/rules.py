@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.checks.findings import Finding
 from scanprior.data.limits import limit
-from scanprior.doctor.findings import Finding
 
 TOLERANCE = 1e-3
 """Of a voxel: grids farther apart at a corner are different grids."""
@@ -109,12 +109,25 @@ def grids(name: str, beside: str, shape: Sequence[int], voxels: float) -> Findin
         return None
     if voxels <= TOLERANCE:
         said = f"{name} lies {voxels:.1e} of a voxel beside {beside}: rounding, which some readers "
-        return Finding("grid noise", "warning", name, said + "refuse; use the copy of --fix DIR.")
+        return Finding(
+            "grid noise", "warning", name, said + "refuse; use the copy of doctor --fix DIR."
+        )
     said = (
         f"{name} lies {voxels:.3g} voxels beside {beside} although both have shape {tuple(shape)}; "
         "correct its header or resample it."
     )
     return Finding("grids differ", "error", name, said)
+
+
+def forms(name: str, apart: float) -> Finding | None:
+    """A header that places its image twice, ``apart`` mm at a corner."""
+    if apart == 0:
+        return None
+    said = (
+        f"{name} has an sform and a qform that lie {apart:.3g} mm apart; the sform was taken, so "
+        "correct its header if the qform is right."
+    )
+    return Finding("two forms", "warning", name, said)
 
 
 def shapes(name: str, mine: Sequence[int], beside: str, theirs: Sequence[int]) -> Finding | None:
@@ -129,13 +142,14 @@ def float_label(name: str, fractional: bool) -> Finding | None:
     """Whole numbers kept as fractions: a sign of resampling, and refused by many readers."""
     if not fractional:
         return None
-    said = f"{name} stores its labels as fractions (float); use the whole-number copy of --fix DIR."
+    said = f"{name} stores its labels as fractions (float); use the copy of doctor --fix DIR."
     return Finding("float label", "warning", name, said)
 
 
 def label_values(name: str, values: Sequence[int], allowed: Collection[int]) -> Finding | None:
-    """Values outside the declared ones (``allowed``, where any are), or nothing but background."""
-    outside = sorted(set(values) - set(allowed)) if allowed else []
+    """Values outside the declared ones (``allowed``, where any are), or nothing but background,
+    which need not be declared."""
+    outside = sorted(set(values) - {0, *allowed}) if allowed else []
     if outside:
         said = (
             f"{name} holds the label {', '.join(map(str, outside[:5]))}, but dataset.json declares "

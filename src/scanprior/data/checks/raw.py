@@ -14,7 +14,7 @@ from scanprior.contracts import InputError
 from scanprior.data.files import BROKEN, NIBABEL, PHOTOGRAPH, SITK, suffix
 from scanprior.data.itk import itk_header
 from scanprior.data.limits import counted
-from scanprior.data.nifti import opened, voxels
+from scanprior.data.nifti import forms_apart, opened, voxels
 
 _PIECE = 1 << 20
 
@@ -26,6 +26,8 @@ class Header(NamedTuple):
     """How many numbers it declares, channels included, as the limit counts them."""
     fractional: bool
     """Whether they are stored as fractions, or as scaled whole numbers."""
+    forms_apart: float = 0.0
+    """How far, in mm, a NIfTI file's sform and qform lie apart (``nifti.forms_apart``)."""
 
 
 def header(path: Path) -> Header | None:
@@ -38,7 +40,7 @@ def header(path: Path) -> Header | None:
             scaled = (getattr(proxy, "slope", 1), getattr(proxy, "inter", 0)) != (1, 0)
             kind = image.get_data_dtype()
             count = counted(math.prod(map(int, image.shape)), kind.itemsize)
-            return Header(count, kind.kind == "f" or scaled)
+            return Header(count, kind.kind == "f" or scaled, forms_apart(image))
         if ending in SITK:
             reader = itk_header(path)
             kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
@@ -70,10 +72,10 @@ def numbers(path: Path) -> np.ndarray | None:
 
 
 def packing(path: Path, limit: int) -> Literal["truncated", "damaged", "huge"] | None:
-    """What is wrong with a gzip file; None where it unpacks to its end and its checksum is right.
+    """What is wrong with a gzip file; None where it unpacks to its end and its checksum is right,
+    or the file itself cannot be read.
 
-    Readers stop at the last voxel, so that they never compare the checksum behind it. Nothing is
-    kept in memory, and reading stops after ``limit`` bytes.
+    Nothing is kept in memory, and reading stops after ``limit`` bytes.
     """
     total = 0
     try:
@@ -87,6 +89,8 @@ def packing(path: Path, limit: int) -> Literal["truncated", "damaged", "huge"] |
                     return "huge"
     except EOFError:
         return "truncated"
-    except (OSError, zlib.error):
+    except (gzip.BadGzipFile, zlib.error):
         return "damaged"
+    except OSError:
+        return None
     return None

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from scanprior.data.checks.findings import Finding
+from scanprior.data.checks.seen import Seen
 from scanprior.data.grouped import grouped
-from scanprior.doctor.findings import Finding
-from scanprior.doctor.seen import Seen
 
 SPLITS = frozenset({"train", "val", "test"})
 

@@ -1,8 +1,12 @@
 """What is kept of a case once it was looked at."""
 
+import hashlib
 from dataclasses import dataclass
 
-from scanprior.doctor.findings import Finding
+import numpy as np
+
+from scanprior.data.checks.findings import Finding
+from scanprior.data.sources import Case
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,16 @@ class Seen:
     label: str | None = None
     """A hash of the label map."""
     findings: tuple[Finding, ...] = ()
+
+
+def part_of(case: Case) -> str:
+    """The case's split; scans that a Decathlon keeps unlabelled in ``imagesTs`` are its test."""
+    unlabelled = case.partition == "unlabelled"
+    return "test" if unlabelled and case.images[0].parent.name == "imagesTs" else case.partition
+
+
+def voxel_hash(array: np.ndarray) -> str:
+    """Of shape and numbers, whatever type of file they came from (``array`` is C-ordered)."""
+    digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

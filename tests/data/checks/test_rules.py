@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scanprior.contracts import InputError
+from scanprior.data.checks import rules
 from scanprior.data.limits import USUAL
-from scanprior.doctor import checks
 
 
 def caused(cause: BaseException | None) -> InputError:
@@ -28,25 +28,25 @@ def caused(cause: BaseException | None) -> InputError:
     ],
 )
 def test_kind_of_failure(cause, kind):
-    assert checks.kind_of(caused(cause)) == kind
+    assert rules.kind_of(caused(cause)) == kind
 
 
 def test_a_file_is_there_and_has_bytes(tmp_path):
     path = tmp_path / "a.nii"
-    assert checks.file_there(path, "a.nii").check == "missing"
+    assert rules.file_there(path, "a.nii").check == "missing"
     path.write_bytes(b"")
-    assert checks.file_there(path, "a.nii").check == "empty"
+    assert rules.file_there(path, "a.nii").check == "empty"
     path.write_bytes(b"x")
-    assert checks.file_there(path, "a.nii") is None
+    assert rules.file_there(path, "a.nii") is None
 
 
 def test_huge_is_what_readers_refuse(monkeypatch):
     monkeypatch.setenv("SCANPRIOR_MAX_VOXELS", "250")
-    assert checks.huge("a", 250) is None
-    assert checks.huge("a", 251).severity == "error"
+    assert rules.huge("a", 250) is None
+    assert rules.huge("a", 251).severity == "error"
     monkeypatch.delenv("SCANPRIOR_MAX_VOXELS")
-    assert checks.huge("a", USUAL) is None
-    assert checks.huge("a", USUAL + 1).severity == "error"
+    assert rules.huge("a", USUAL) is None
+    assert rules.huge("a", USUAL + 1).severity == "error"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_huge_is_what_readers_refuse(monkeypatch):
     [("truncated", "truncated"), ("damaged", "unreadable"), ("huge", "huge")],
 )
 def test_packed(wrong, check):
-    finding = checks.packed("a.nii.gz", wrong)
+    finding = rules.packed("a.nii.gz", wrong)
     assert finding.check == check
     assert finding.sentence.startswith("a.nii.gz ")
 
@@ -62,24 +62,24 @@ def test_packed(wrong, check):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_not_finite(value):
     array = np.zeros((2, 3), np.float32)
-    assert checks.not_finite("a", array) is None
+    assert rules.not_finite("a", array) is None
     array[1, 1] = value
-    assert "holds 1 NaN or infinite values of 6" in checks.not_finite("a", array).sentence
+    assert "holds 1 NaN or infinite values of 6" in rules.not_finite("a", array).sentence
 
 
 def test_whole_numbers_are_finite():
-    assert checks.not_finite("a", np.zeros(3, np.uint8)) is None
+    assert rules.not_finite("a", np.zeros(3, np.uint8)) is None
 
 
 def test_constant():
     array = np.stack([np.full((4, 5), 3.0), np.full((4, 5), 7.0)])
-    assert checks.constant("a", array).severity == "error"
+    assert rules.constant("a", array).severity == "error"
     array[0, 0, 0] = 4
-    partly = checks.constant("a", array)
+    partly = rules.constant("a", array)
     assert partly.severity == "warning"
     assert "channel 1" in partly.sentence
     array[1, 0, 0] = 4
-    assert checks.constant("a", array) is None
+    assert rules.constant("a", array) is None
 
 
 @pytest.mark.parametrize(
@@ -96,18 +96,18 @@ def test_constant():
     ],
 )
 def test_spacing(sizes, severity):
-    finding = checks.spacing("a", sizes)
+    finding = rules.spacing("a", sizes)
     assert (None if finding is None else finding.severity) == severity
 
 
 def test_apart_is_in_voxels_at_the_farthest_corner():
     first = np.diag([2.0, 2.0, 4.0, 1.0])
     other = first.copy()
-    assert checks.apart(first, other, (5, 6, 7)) == 0
+    assert rules.apart(first, other, (5, 6, 7)) == 0
     other[2, 3] = 1  # a mm along the axis of 4 mm voxels
-    assert checks.apart(first, other, (5, 6, 7)) == pytest.approx(0.25)
+    assert rules.apart(first, other, (5, 6, 7)) == pytest.approx(0.25)
     wider = np.diag([2.0 * 1.01, 2.0, 4.0, 1.0])  # grows along x, which is the array's last axis
-    assert checks.apart(first, wider, (5, 6, 101)) == pytest.approx(1.0)
+    assert rules.apart(first, wider, (5, 6, 101)) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -121,32 +121,32 @@ def test_apart_is_in_voxels_at_the_farthest_corner():
     ],
 )
 def test_grids(voxels, check):
-    finding = checks.grids("l", "i", (3, 3, 3), voxels)
+    finding = rules.grids("l", "i", (3, 3, 3), voxels)
     assert (None if finding is None else finding.check) == check
 
 
 def test_shapes():
-    assert checks.shapes("l", (3, 4), "i", (3, 4)) is None
-    assert checks.shapes("l", (3, 4), "i", (4, 3)).check == "grids differ"
+    assert rules.shapes("l", (3, 4), "i", (3, 4)) is None
+    assert rules.shapes("l", (3, 4), "i", (4, 3)).check == "grids differ"
 
 
 def test_float_label():
-    assert checks.float_label("l", False) is None
-    assert checks.float_label("l", True).check == "float label"
+    assert rules.float_label("l", False) is None
+    assert rules.float_label("l", True).check == "float label"
 
 
 def test_label_values():
     allowed = frozenset({0, 1, 2})
-    assert checks.label_values("l", [0, 2], allowed) is None
-    assert checks.label_values("l", [0, 9], {}) is None
-    assert checks.label_values("l", [0, 2], {0: "background", 2: ""}) is None
-    outside = checks.label_values("l", [0, 7, 300], allowed)
+    assert rules.label_values("l", [0, 2], allowed) is None
+    assert rules.label_values("l", [0, 9], {}) is None
+    assert rules.label_values("l", [0, 2], {0: "background", 2: ""}) is None
+    outside = rules.label_values("l", [0, 7, 300], allowed)
     assert outside.check == "label values"
     assert "label 7, 300" in outside.sentence
-    assert checks.label_values("l", [0], allowed).check == "empty label"
+    assert rules.label_values("l", [0], allowed).check == "empty label"
 
 
 def test_channel_count():
-    assert checks.channel_count("a", 2, None) is None
-    assert checks.channel_count("a", 2, 2) is None
-    assert checks.channel_count("a", 2, 4).severity == "error"
+    assert rules.channel_count("a", 2, None) is None
+    assert rules.channel_count("a", 2, 2) is None
+    assert rules.channel_count("a", 2, 4).severity == "error"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scanprior.doctor.duplicates import duplicates, patients
-from scanprior.doctor.seen import Seen
+from scanprior.data.checks.duplicates import duplicates, patients
+from scanprior.data.checks.seen import Seen
 
 
 def one(name: str, **facts) -> Seen:

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image as Pillow
 
-from scanprior.doctor import raw
+from scanprior.data.checks import raw
 from tests.doctor.scans import label, save, scan
 
 VOXELS = 12 * 13 * 14
@@ -20,7 +20,7 @@ def test_header_of_nibabel(tmp_path, ending, fractional):
     path = tmp_path / f"a.{ending}"
     kind = nib.MGHImage if ending == "mgz" else nib.Nifti1Image
     nib.save(kind(scan(0) if fractional else label(0), np.eye(4)), path)
-    assert raw.header(path) == (VOXELS, fractional)
+    assert raw.header(path) == raw.Header(VOXELS, fractional)
     assert raw.numbers(path).size == VOXELS
 
 
@@ -35,14 +35,14 @@ def test_scaled_whole_numbers_are_fractions(tmp_path):
 def test_header_of_itk(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     sitk.WriteImage(sitk.GetImageFromArray(label(0)), str(path))
-    assert raw.header(path) == (VOXELS, False)
+    assert raw.header(path) == raw.Header(VOXELS, False)
     sitk.WriteImage(sitk.GetImageFromArray(scan(0)), str(path))
-    assert raw.header(path) == (VOXELS, True)
+    assert raw.header(path) == raw.Header(VOXELS, True)
 
 
 def test_header_of_a_photograph(tmp_path):
     Pillow.new("RGB", (7, 5)).save(tmp_path / "a.png")
-    assert raw.header(tmp_path / "a.png") == (105, False)
+    assert raw.header(tmp_path / "a.png") == raw.Header(105, False)
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mha", "a.png", "a.txt"])
@@ -68,3 +68,4 @@ def test_packing(tmp_path):
     plain = tmp_path / "a.nii"
     plain.write_bytes(gzip.decompress(whole))
     assert raw.packing(plain, 1 << 10) is None
+    assert raw.packing(tmp_path / "gone.nii.gz", 1 << 10) is None

@@ -1,0 +1,1 @@
+"""What is looked for in every scan, whether it is to be prepared or only looked at (doctor)."""

@@ -1,0 +1,70 @@
+"""What the folders of a DICOM export are called is nobody's business but its owner's."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scanprior import cli
+from scanprior.data.store import Store
+from tests.data.dicom_files import SECRETS, write_series
+
+ROOT, FOLDER = "DOE^JANE_1970 trial", "ward seven"
+"""Neither is in any header: whoever exports may have called them after somebody's family."""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    draw = np.random.default_rng(0).integers(0, 900, (9, 12, 14), dtype=np.int16)
+    folder = tmp_path / ROOT / "MILLER^Zacharias 1948-12-24" / FOLDER
+    turned = np.diag([1.0, 1.0, 2.0, 1.0])
+    write_series(folder / "sound", draw, turned, "sound")
+    write_series(folder / "copy", draw, turned, "copy")
+    write_series(folder / "large", draw + 1, np.diag([90.0, 90.0, 90.0, 1.0]), "large")
+    write_series(folder / "gap", draw, turned, "gap")[3].unlink()
+    (folder / "smith.dcm").write_bytes(b"\0" * 128 + b"DICM broken")
+    return tmp_path / ROOT
+
+
+def prepare(source: Path, store: Path, capsys) -> tuple[int, str]:
+    try:
+        cli.main(["prepare", str(source), str(store), "--workers", "1"])
+        code = 0
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    said = capsys.readouterr()
+    return code, (said.out + said.err).replace(str(store), "STORE")
+
+
+def test_no_name_of_its_folders_reaches_a_store(tree: Path, capsys) -> None:
+    store = tree.parent / "out"
+    code, said = prepare(tree, store, capsys)
+    assert code == 1
+    kept = "".join(path.read_text() for path in sorted(store.rglob("*.json")))
+    assert {"rejected.json", "warnings.json"} <= {path.name for path in store.iterdir()}
+    for word in (ROOT, "jane", FOLDER, "sound", "copy/", "/gap", "smith", *SECRETS):
+        assert word.casefold() not in kept.casefold()
+    for word in (ROOT, *SECRETS):
+        assert word.casefold() not in said.casefold()
+    assert FOLDER in said  # the user who mends a file must find it
+
+
+def test_the_same_source_goes_on_and_another_is_refused(tree: Path, capsys) -> None:
+    store = tree.parent / "out"
+    prepare(tree, store, capsys)
+    assert "prepared: 0" in prepare(tree, store, capsys)[1]
+    other = tree.rename(tree.with_name("other"))
+    code, said = prepare(other, store, capsys)
+    assert code == 2
+    assert "made with other settings: source (~" in said
+
+
+def test_a_source_of_another_format_is_found_by_its_path(tmp_path: Path, capsys) -> None:
+    from tests.recipes.scans import write_scans
+
+    write_scans(tmp_path / "in", {"a": np.eye(4)})
+    prepare(tmp_path / "in", tmp_path / "out", capsys)
+    kept = json.loads((tmp_path / "out" / "recipe.json").read_text())
+    assert (kept["source"], kept["store"]) == (str(tmp_path / "in"), ".")
+    assert Store(tmp_path / "out")[0].record["source"].startswith("imagesTr/")
