@@ -47,14 +47,16 @@ def scratch(result: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def demo(result: dict[str, Any]) -> list[list[str]]:
-    low, high = result["interval"]
-    rows = [[*(str(row[name]) for name in COLUMNS), ""] for row in result["rows"]]
-    rows[-1][-1] = f"{result['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
-    return [[*COLUMNS, f"paired difference over {result['cases']} cases"], *rows]
+def demo(found: list[dict[str, Any]]) -> list[list[str]]:
+    names = [row["start"] for row in found[0]["rows"]]
+    rows = [["seed", *(f"{name}, Dice" for name in names), "paired difference over the cases"]]
+    for one in found:
+        low, high = one["interval"]
+        told = f"{one['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
+        rows.append([str(one["seed"]), *(f"{row['Dice']:.4f}" for row in one["rows"]), told])
+    return rows
 
 
-COLUMNS = ("start", "labels", "Dice", "95 % interval")
 TABLES: dict[str, Callable[[Any], list[list[str]]]] = {
     "pretext_accuracy": accuracy,
     "speed": speed,

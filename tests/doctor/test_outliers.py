@@ -79,7 +79,15 @@ def test_many_odd_ones_are_one_finding():
     other = [one(i, levels=((0.0, 5e5, 1e6),)) for i in range(20, 26)]
     (finding,) = odd_intensities([*seen, *other])
     assert finding.check == "several scales"
-    assert finding.sentence.startswith("6 of 26 images")
+    assert finding.sentence.startswith(
+        "6 of 26 images are on another scale than most (contrast from 1e+06 in c20 to 1e+06 in "
+    )
+    assert "usual is 112)" in finding.sentence
+
+
+def test_one_odd_image_of_few_is_that_image():
+    (finding,) = odd_intensities([*(one(i) for i in range(8)), one(20, levels=((0.0, 5e5, 1e6),))])
+    assert (finding.check, finding.cases) == ("odd intensities", ("c20",))
 
 
 def test_scans_of_each_number_of_channels_are_compared_among_themselves():

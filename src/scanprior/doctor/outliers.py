@@ -33,12 +33,11 @@ def outliers(values: Sequence[float], least: float, strictness: float = 5.0) -> 
 def odd_sizes(seen: Sequence[Seen]) -> list[Finding]:
     """Shapes and spacings that are not this source's, by a factor of at least 1.5."""
     found = []
-    read = [one for one in seen if one.shape is not None]
-    for one, usual in _odd_along(read, lambda one: one.shape[1:] if one.shape else ()):
+    for one, usual in _odd_along(seen, lambda one: one.shape[1:] if one.shape else ()):
         words = f"{one.file} has shape {_times(one.shape or ())}, the median is {_times(usual)}; "
         words += "look at it: a localiser, a cut or another body part?"
         found.append(Finding("odd shape", "warning", one.file, words, (one.id,)))
-    sized = [one for one in read if one.spacing is not None and all(s > 0 for s in one.spacing)]
+    sized = [one for one in seen if one.spacing is not None and all(s > 0 for s in one.spacing)]
     for one, usual in _odd_along(sized, lambda one: one.spacing or ()):
         words = f"{one.file} has voxels of {_times(one.spacing or ())} mm, the median is "
         words += f"{_times(usual)}; check its header, or use --spacing in prepare."
@@ -60,20 +59,21 @@ def _odd_along(
 
 
 def _alike(seen: Sequence[Seen], along: Callable[[Seen], Sequence[Any]]) -> list[list[Seen]]:
-    """Those with as many entries of ``along`` (channels, axes), enough of them to be compared."""
-    groups: dict[int, list[Seen]] = defaultdict(list)
+    """Those with as many axes and entries of ``along``, enough of them to be compared."""
+    groups: dict[tuple[int, int], list[Seen]] = defaultdict(list)
     for one in seen:
-        groups[len(along(one))].append(one)
-    return [group for count, group in groups.items() if count and len(group) >= FEWEST]
+        if one.shape is not None and len(along(one)):
+            groups[len(one.shape), len(along(one))].append(one)
+    return [group for group in groups.values() if len(group) >= FEWEST]
 
 
 def odd_intensities(seen: Sequence[Seen]) -> list[Finding]:
     """Images whose contrast or brightness is not this source's, channel by channel.
 
     Contrast is the distance from the 1st to the 99th percentile, by a factor of at least 3;
-    brightness the median, by at least the usual contrast. Images of as many channels are compared
-    with each other. Where more than a tenth of them is odd, they have several scales and one
-    finding says so.
+    brightness the median, by at least the usual contrast. Images of as many channels and axes are
+    compared with each other. Where more than one and more than a tenth of them are odd, they have
+    several scales and one finding says so.
     """
     return [f for group in _alike(seen, lambda one: one.levels) for f in _odd_among(group)]
 
@@ -91,8 +91,8 @@ def _odd_among(read: Sequence[Seen]) -> list[Finding]:
         wide = outliers(np.log(np.maximum(contrast, 1e-6 * usual)).tolist(), math.log(3))
         bright = outliers(middle.tolist(), usual)
         odd = sorted(set(wide) | set(bright))
-        if len(odd) > MANY * len(read):
-            return [_scales([read[i] for i in odd], contrast, odd, len(read))]
+        if len(odd) > max(1, MANY * len(read)):
+            return [_scales([read[i] for i in odd], contrast[odd], usual, len(read))]
         for i in (i for i in odd if i not in told):
             told.add(i)
             words = (
@@ -105,13 +105,14 @@ def _odd_among(read: Sequence[Seen]) -> list[Finding]:
     return found
 
 
-def _scales(odd: Sequence[Seen], contrast: np.ndarray, at: Sequence[int], total: int) -> Finding:
-    order = np.argsort(contrast[list(at)])
+def _scales(odd: Sequence[Seen], contrast: np.ndarray, usual: float, total: int) -> Finding:
+    """Of the ``odd`` ones among ``total`` images, their ``contrast`` and that of most images."""
+    order = np.argsort(contrast)
     shown = [odd[i] for i in (order[0], order[-1])]
     words = (
         f"{len(odd)} of {total} images are on another scale than most (contrast from "
-        f"{contrast.min():.3g} in {shown[0].id} to {contrast.max():.3g} in {shown[1].id}); "
-        "normalise each image on its own (prepare's zscore or unit)."
+        f"{contrast.min():.3g} in {shown[0].id} to {contrast.max():.3g} in {shown[1].id}, usual is "
+        f"{usual:.3g}); normalise each image on its own (prepare's zscore or unit)."
     )
     return Finding(
         "several scales", "warning", shown[1].file, words, tuple(one.id for one in shown)

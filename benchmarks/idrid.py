@@ -1,0 +1,42 @@
+"""Does pretraining save labels on photographs of the retina? IDRiD in five folds.
+
+    scanprior prepare ../shared/data/IDRiD demo/idrid/store --shape 160 160 --crop-foreground \
+        --intensity unit
+    scanprior study benchmarks/idrid.py
+    scanprior report demo/idrid/study --out benchmarks/results/idrid
+
+413 photographs at 160x160, the largest that two cores get through. Seed k of the study tests on
+fold k, with images equal byte for byte in one fold; the report puts the folds together. Pretraining
+is done once a fold, on the images of the other four, without their grades. Transfer from
+RetinaMNIST's images, pretrained on at the same size:
+
+    scanprior prepare ../shared/data/retinamnist.npz demo/idrid/retinamnist --shape 160 160 \
+        --intensity unit
+    scanprior study benchmarks/idrid.py --pretraining-store demo/idrid/retinamnist \
+        --out demo/idrid/transfer
+"""
+
+from pathlib import Path
+
+from scanprior.downstream.classification import Classification
+from scanprior.fit import Training
+from scanprior.study import Study
+
+FOLDER = Path("demo/idrid")
+
+study = Study(
+    store=FOLDER / "store",
+    out=FOLDER / "study",
+    starts=("scratch", "cpc", "rpl", "jigsaw", "rotation", "exemplar"),
+    labels=("5%", "10%", "25%", "50%", "100%"),
+    seeds=(0, 1, 2, 3, 4),
+    folds=5,
+    task=Classification(),
+    crop=(160, 160),
+    pretraining=Training(steps=600, batch_size=16, lr=1e-3),
+    overrides=("cpc.patch=32", "exemplar.objective=contrastive"),
+    finetuning=Training(steps=300, batch_size=16, lr=4e-3),
+    validate_every=60,
+    validation=30,
+    predictions=0,
+)
