@@ -160,58 +160,6 @@ def test_a_gap_is_never_filled_with_invented_slices(tmp_path, heights, said, str
         only(tmp_path, SourceOptions(straighten=straighten))
 
 
-def copied(path, to, **changes):
-    """A file of the same SOP instance, with other values."""
-    data = pydicom.dcmread(path)
-    for name, value in changes.items():
-        setattr(data, name, value)
-    data.save_as(to)
-
-
-@pytest.mark.parametrize("change", [{}, {"InstitutionName": "elsewhere"}, {"PatientID": "hidden"}])
-def test_a_copy_is_left_out_with_a_word(tmp_path, change):
-    paths = write_series(tmp_path, array_of(), affine_of())
-    copied(paths[2], tmp_path / "copy", **change)
-    found = sources.search(tmp_path, None, NONE)
-    assert found.left_out == ("1 x second copy of an image",)
-    assert np.array_equal(found.cases[0].read()[0].array[0], array_of())
-
-
-def test_a_copy_that_was_cut_short_is_left_out(tmp_path):
-    paths = write_series(tmp_path, array_of(), affine_of())
-    (tmp_path / "copy").write_bytes(paths[2].read_bytes()[:-50])
-    (case,) = sources.find(tmp_path, None, NONE)
-    assert np.array_equal(case.read()[0].array[0], array_of())
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"PixelData": np.full(SHAPE[1:], 7, np.int16).tobytes()},
-        {"ImagePositionPatient": [0, 0, 99]},
-        {"RescaleSlope": 2, "RescaleIntercept": 0},
-        {"PatientID": "another", "PixelData": np.full(SHAPE[1:], 7, np.int16).tobytes()},
-    ],
-)
-def test_two_images_of_one_uid_refuse_their_series(tmp_path, change):
-    paths = write_series(tmp_path, array_of(), affine_of())
-    write_series(tmp_path / "other", array_of(1), affine_of(), "other")
-    copied(paths[2], tmp_path / "again", **change)
-    found = sources.search(tmp_path, None, NONE)
-    assert found.left_out == ()
-    refused = []
-    for case in found.cases:
-        try:
-            assert np.array_equal(case.read()[0].array[0], array_of(1))
-        except InputError as error:
-            refused.append(str(error))
-    assert len(refused) == len(found.cases) - 1 == (2 if "PatientID" in change else 1)
-    for said in refused:
-        assert "two different images under one SOP Instance UID" in said
-        assert paths[2].name in said
-        assert "again" in said
-
-
 def test_varying_distances_are_refused_or_made_even(tmp_path):
     ramp = np.repeat(np.arange(10, dtype=np.int16)[:, None, None] * 100, 6, 1).repeat(6, 2)
     heights = np.array([0, 1, 2, 3, 4, 5, 6.4, 7.4, 8.4, 9.4])
@@ -294,9 +242,10 @@ def film(folder, tags):
         ):
             data = pydicom.dcmread(path)
             del data.AcquisitionNumber
-            for name, values in tags.items():
-                setattr(data, name, values[time])
-            data.save_as(path)
+            with pydicom.config.disable_value_validation():  # no scanner asks pydicom
+                for name, values in tags.items():
+                    setattr(data, name, values[time])
+                data.save_as(path)
 
 
 @pytest.mark.parametrize("tags", TIMES, ids=lambda tags: "+".join(tags))
@@ -447,7 +396,7 @@ def test_nothing_of_the_patient_is_in_a_case(tmp_path, capsys, monkeypatch):
     broken, whole = sorted(found, key=lambda case: len(case.files))
     with pytest.raises(InputError) as refused:
         broken.read()
-    told = [*whole.shown, *broken.shown, whole.id, whole.patient, broken.id, str(whole.seen())]
+    told = [*whole.shown, *broken.shown, whole.id, whole.patient, broken.id, str(whole.stamp())]
     told += [str(refused.value), capsys.readouterr().err.replace(str(tmp_path), ""), whole.called]
     told = " ".join(told).casefold()
     assert "/chest/" in told

@@ -1,5 +1,7 @@
 """Folders that hold files of several kinds: refused or said, never taken in part and in silence."""
 
+import json
+
 import h5py
 import nibabel as nib
 import numpy as np
@@ -101,3 +103,15 @@ def test_scans_beside_the_pairs_get_a_word(tmp_path):
     found = sources.search(tmp_path, None, NONE)
     assert len(found.cases) == 1
     assert found.left_out == ("1 .nii.gz file in no case",)
+
+
+def test_scans_beside_those_of_a_dataset_json_get_a_word(tmp_path):
+    (tmp_path / "imagesTr").mkdir()
+    nifti(tmp_path / "imagesTr")
+    nifti(tmp_path)
+    dicom(tmp_path)
+    listed = {"training": [{"image": "imagesTr/scan.nii.gz"}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(listed))
+    found = sources.search(tmp_path, None, NONE)
+    assert [case.id for case in found.cases] == ["scan"]
+    assert found.left_out == ("1 .nii.gz file in no case", "4 DICOM files")

@@ -1,6 +1,7 @@
 """Work in several processes, and what is said where one of them ends too early."""
 
 import sys
+from multiprocessing import forkserver
 from types import ModuleType
 
 import pytest
@@ -9,8 +10,10 @@ from scanprior.contracts import InputError
 from scanprior.data.parallel import each
 
 
-def test_answers_come_with_their_items() -> None:
-    assert dict(each(abs, [-1, 2, -3], 1)) == {-1: 1, 2: 2, -3: 3}
+@pytest.mark.parametrize("workers", [1, 2])
+def test_answers_come_with_their_items(workers: int) -> None:
+    items = range(-9, 1)  # more than are under way at once
+    assert dict(each(abs, items, workers)) == {item: -item for item in items}
 
 
 @pytest.mark.slow
@@ -25,6 +28,7 @@ def test_a_worker_that_cannot_import_its_work_is_not_laid_to_memory_alone(
 
     work.__module__, work.__qualname__ = "here_only", "work"
     monkeypatch.setattr(here_only, "work", work, raising=False)
+    forkserver._forkserver._stop()  # one that is running prints to where it was begun
     with pytest.raises(InputError, match=r"printed an error above, mend that, else .* memory"):
         list(each(work, [1, 2, 3], 2))
     assert "No module named 'here_only'" in capfd.readouterr().err

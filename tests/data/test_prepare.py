@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scanprior.contracts import InputError
-from scanprior.data import one
+from scanprior.data import convert
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.split import Split
 from scanprior.data.store import Store
@@ -145,6 +145,60 @@ def test_what_a_source_leaves_out_is_in_the_index(tmp_path):
     assert index["left_out"] == ["1 file of no known kind, as more.nii.zip"]
 
 
+def four_channels(path):
+    array = np.random.default_rng(0).normal(size=(12, 14, 10, 4))
+    nib.save(nib.Nifti1Image(array, np.diag([1, 1, 2, 1])), path)
+
+
+def left(store):
+    """What lies in the store of each volume, by its id."""
+    files = [*(store / "volumes").iterdir(), *(store / "records").iterdir()]
+    return {(path.name.split(".")[0], path.name.split(".")[1]) for path in files}
+
+
+REFUSED = {
+    "its own fault": lambda path: path.write_bytes(b""),
+    "of another kind than the others": four_channels,
+    "not there any more": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_of_what_is_refused_nothing_is_left(tmp_path, why):
+    scans(tmp_path / "in")
+    (tmp_path / "in/labels/s2.nii.gz").unlink()
+    run_prepare(recipe(tmp_path))
+    assert ("s2", "image") in left(tmp_path / "out")
+    REFUSED[why](tmp_path / "in/images/s2.nii.gz")
+    refused = int((tmp_path / "in/images/s2.nii.gz").exists())
+    for _ in range(2):
+        summary = run_prepare(recipe(tmp_path))
+        counts = [summary[name] for name in ("volumes", "prepared", "unchanged", "rejected")]
+        assert counts == [3, 0, 3, refused]
+        assert left(tmp_path / "out") == {
+            (name, kind) for name in ("s0", "s1", "s3") for kind in ("image", "label", "json")
+        }
+
+
+def test_a_label_map_that_is_gone_leaves_no_array(tmp_path):
+    scans(tmp_path / "in", 2)
+    run_prepare(recipe(tmp_path))
+    (tmp_path / "in/labels/s1.nii.gz").unlink()
+    assert run_prepare(recipe(tmp_path))["prepared"] == 1
+    assert not (tmp_path / "out/volumes/s1.label.b2nd").exists()
+
+
+def test_where_nothing_can_be_used_the_store_stays_what_it_was(tmp_path):
+    scans(tmp_path / "in", 1)
+    run_prepare(recipe(tmp_path))
+    before = times(tmp_path / "out/volumes")
+    (tmp_path / "in/images/s0.nii.gz").write_bytes(b"")
+    with pytest.raises(InputError, match="holds no image that can be used"):
+        run_prepare(recipe(tmp_path))
+    assert times(tmp_path / "out/volumes") == before
+    assert [volume.id for volume in Store(tmp_path / "out")] == ["s0"]
+
+
 @pytest.mark.slow
 def test_unreadable_files_are_listed_and_the_others_go_on(tmp_path):
     scans(tmp_path / "in")
@@ -197,7 +251,7 @@ def test_records_come_after_their_arrays(tmp_path, monkeypatch):
     def killed(path, array):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(one, "write_array", killed)
+    monkeypatch.setattr(convert, "write_array", killed)
     with pytest.raises(KeyboardInterrupt):
         run_prepare(recipe(tmp_path))
     assert not list((tmp_path / "out/records").iterdir())

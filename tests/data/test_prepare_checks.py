@@ -1,4 +1,5 @@
-"""prepare looks at every scan as doctor does: errors are rejected, warnings are told and kept."""
+"""prepare looks at every scan as doctor does: errors of a scan are rejected, warnings are told and
+kept, and so is what is odd between scans."""
 
 import json
 
@@ -7,9 +8,12 @@ import pytest
 
 from scanprior import cli
 from scanprior.contracts import InputError
+from scanprior.data import prepare
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.sources import Case
 from scanprior.data.store import Store
+from scanprior.doctor import Doctor, run_doctor
+from tests.data.dicom_files import write_series
 from tests.doctor.scans import AFFINE, describe, label, save, scan, sound
 
 IMAGE, LABEL = "imagesTr/c01.nii.gz", "labelsTr/c01.nii.gz"
@@ -37,7 +41,21 @@ def damaged(path):
     path.write_bytes(bytes(data))
 
 
+def askew_and_thick(path):
+    affine = AFFINE @ np.diag([1, 1, 25, 1])
+    affine[0, 1] = 0.4
+    save(path, scan(1), affine)
+    save(path.parents[1] / LABEL, label(1), affine)
+
+
+def doctored(source, **settings):
+    out = source.parent / "doctor"
+    return run_doctor(Doctor(source=source, out=out, workers=1, pictures=0, **settings))["findings"]
+
+
 ERRORS = {
+    "does not exist": (IMAGE, lambda path: path.unlink()),
+    "lies askew": (IMAGE, askew_and_thick),
     "label 5, 6, 7": (LABEL, lambda path: save(path, label(1) + np.uint8(5))),
     "0.0111 voxels beside": (LABEL, lambda path: save(path, label(1), BESIDE)),
     "own checksum": (IMAGE, damaged),
@@ -55,6 +73,8 @@ def test_what_doctor_calls_an_error_is_rejected(source, said):
     assert entry["id"] == "c01"
     assert said in entry["reason"]
     assert entry["reason"].startswith(name)
+    told = [finding["sentence"] for finding in doctored(source) if finding["severity"] == "error"]
+    assert entry["reason"] in told
 
 
 def test_a_warning_is_told_once_and_kept(source, capsys):
@@ -66,9 +86,38 @@ def test_a_warning_is_told_once_and_kept(source, capsys):
     assert f"warning: {LABEL} stores its labels as fractions" in capsys.readouterr().err
     assert prepared(source)["warned"] == 1
     assert "fractions" not in capsys.readouterr().err
+    save(source / LABEL, label(4).astype(np.float32))  # of another file, but the same sentence
+    assert prepared(source)["warned"] == 1
+    assert "fractions" not in capsys.readouterr().err
     save(source / LABEL, label(1))
     assert prepared(source)["warned"] == 0
     assert listed(source, "warnings.json") == []
+
+
+def test_a_warning_is_told_although_its_run_was_killed(source, monkeypatch, capsys):
+    save(source / LABEL, label(1).astype(np.float32))
+
+    def killed(records):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "compared", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(source)
+    assert prepared(source)["prepared"] == 0
+    assert f"warning: {LABEL} stores its labels as fractions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damaged", ["[", "3", '[3, {"sentence": 4}]'])
+def test_a_damaged_list_of_warnings_is_written_anew(source, damaged, capsys):
+    save(source / LABEL, label(1).astype(np.float32))
+    prepared(source)
+    (finding,) = listed(source, "warnings.json")
+    (source.parent / "store/warnings.json").write_text(damaged)
+    capsys.readouterr()
+    prepared(source)
+    assert finding["sentence"] in capsys.readouterr().err
+    assert listed(source, "warnings.json") == [finding]
 
 
 def test_a_warning_is_no_failure(source, capsys):
@@ -90,6 +139,41 @@ def test_copies_are_warned_of(source, other, said):
     assert finding["severity"] == "warning"
     assert finding["cases"] == ["c00", "c02"]
     assert said in finding["sentence"]
+
+
+def series(source):
+    """Two of the same pixels under other names."""
+    for name in ("one", "two"):
+        array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+        write_series(source / name, array, np.diag([1.0, 1.0, 2.0, 1.0]), name)
+    return {}
+
+
+def film(source):
+    """A file whose two times are alike."""
+    save(source / "film.nii", scan(0)[..., None] * np.ones(2, np.float32))
+    return {"fourth_axis": "times"}
+
+
+def pair(source):
+    """A file and its copy."""
+    for name in "ab":
+        save(source / f"{name}.nii", scan(0))
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("write", "how", "hashed"),
+    [(series, "voxel", "voxels"), (film, "voxel", "voxels"), (pair, "byte", "files")],
+)
+def test_a_hash_of_voxels_is_not_called_one_of_bytes(tmp_path, write, how, hashed):
+    source = tmp_path / "scans"
+    assert prepared(source, **write(source))["warned"] == 1
+    (finding,) = listed(source, "warnings.json")
+    assert f"are the same image {how} for {how};" in finding["sentence"]
+    assert {volume.record["hashed"] for volume in Store(tmp_path / "store")} == {hashed}
+    (again,) = doctored(tmp_path / "store")
+    assert again["sentence"] == finding["sentence"]
 
 
 def test_each_case_is_read_once(source, monkeypatch):

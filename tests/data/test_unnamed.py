@@ -1,9 +1,11 @@
 """What the folders of a DICOM export are called is nobody's business but its owner's."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from scanprior import cli
@@ -23,6 +25,10 @@ def tree(tmp_path: Path) -> Path:
     write_series(folder / "copy", draw, turned, "copy")
     write_series(folder / "large", draw + 1, np.diag([90.0, 90.0, 90.0, 1.0]), "large")
     write_series(folder / "gap", draw, turned, "gap")[3].unlink()
+    twin = pydicom.dcmread(write_series(folder / "twin", draw, turned, "twin")[4])
+    twin.PatientID, twin.PixelData = "another", bytes(len(twin.PixelData))
+    (folder / "jones").mkdir()
+    twin.save_as(folder / "jones" / "other")
     (folder / "smith.dcm").write_bytes(b"\0" * 128 + b"DICM broken")
     return tmp_path / ROOT
 
@@ -43,11 +49,27 @@ def test_no_name_of_its_folders_reaches_a_store(tree: Path, capsys) -> None:
     assert code == 1
     kept = "".join(path.read_text() for path in sorted(store.rglob("*.json")))
     assert {"rejected.json", "warnings.json"} <= {path.name for path in store.iterdir()}
-    for word in (ROOT, "jane", FOLDER, "sound", "copy/", "/gap", "smith", *SECRETS):
+    folders = (ROOT, "jane", FOLDER, "sound", "copy/", "/gap", "smith", "jones", "twin")
+    for word in (*folders, *SECRETS):
         assert word.casefold() not in kept.casefold()
     for word in (ROOT, *SECRETS):
         assert word.casefold() not in said.casefold()
-    assert FOLDER in said  # the user who mends a file must find it
+    for path in ("large/", "gap/", "jones/other", "smith.dcm"):
+        assert f"{FOLDER}/{path}" in said  # the user who mends a file must find it
+
+
+def test_files_that_are_called_by_a_number_leave_sentences_whole(tmp_path: Path, capsys) -> None:
+    draw = np.random.default_rng(0).integers(0, 900, (30, 12, 14), dtype=np.int16)
+    for number, path in enumerate(write_series(tmp_path / "in", draw, np.eye(4))):
+        path.rename(path.with_name(str(number)))
+    (tmp_path / "in" / "4").unlink()
+    said = prepare(tmp_path / "in", tmp_path / "out", capsys)[1]
+    (case,) = json.loads((tmp_path / "out" / "rejected.json").read_text())
+    number = "[-0-9.]+"
+    names = f"{case['id']} \\({{}} and 28 more\\)"
+    why = f" lacks 1 slice .* between {number} and {number} mm"
+    assert re.match(names.format(case["source"][0]) + why, case["reason"])
+    assert re.search(names.format("[0-9]{1,2}") + why, said)
 
 
 def test_the_same_source_goes_on_and_another_is_refused(tree: Path, capsys) -> None:

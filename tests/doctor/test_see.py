@@ -7,6 +7,7 @@ import pytest
 from PIL import Image as Pillow
 
 from scanprior.data import sources
+from scanprior.data.below import base_of
 from scanprior.data.checks.seen import voxel_hash
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.decathlon import declared
@@ -22,7 +23,7 @@ def source(tmp_path):
 
 def looked(source):
     cases = sources.find(source, None, SourceOptions())
-    base = source if source.is_dir() else source.parent
+    base = base_of(source)
     shared = frozenset({source}) if source.is_file() else frozenset()
     work = partial(see, base=base, said=declared(source), shared=shared)
     return {case.id: work(case) for case in cases}

@@ -127,6 +127,18 @@ def test_duplicates(store, tmp_path):
     assert ("error", "duplicates across splits", ["ball_00", "ball_01"]) in found
 
 
+@pytest.mark.parametrize(
+    ("known", "how"),
+    [({"hashed": "files"}, "byte for byte"), ({"hashed": "voxels"}, "voxel for voxel")],
+)
+def test_what_a_volume_was_made_of_is_compared(store, tmp_path, known, how):
+    for i in (2, 5):
+        edit(store, i, sha256="1", **known)
+    (found,) = doctor(store, tmp_path)["findings"]
+    assert found["cases"] == ["ball_02", "ball_05"]
+    assert f"are the same image {how}," in found["sentence"]
+
+
 def test_strays(store, tmp_path):
     shutil.copy(image(store), image(store, "other"))
     assert checks(doctor(store, tmp_path)) == [("warning", "unlisted", [])]

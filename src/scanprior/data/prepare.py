@@ -1,6 +1,8 @@
 """``scanprior prepare``: a source of scans becomes a store, once, in parallel, able to continue."""
 
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -10,13 +12,14 @@ from scanprior.alone import alone
 from scanprior.console import counted, say
 from scanprior.contracts import InputError
 from scanprior.data import geometry, records, sources
-from scanprior.data.one import prepare_one
+from scanprior.data.compared import compared
+from scanprior.data.convert import convert
 from scanprior.data.parallel import each
 from scanprior.data.records import Plan
 from scanprior.data.sources import Case
 from scanprior.data.sources.decathlon import declared
 from scanprior.data.steps import Prepare, Prepared, apply_steps, check
-from scanprior.data.unnamed import spoken
+from scanprior.data.unnamed import named, spoken, unnamed
 
 __all__ = ["Prepare", "Prepared", "apply_steps", "resolve_spacing", "run_prepare"]
 
@@ -28,9 +31,11 @@ SHOWN = 10
 def run_prepare(recipe: Prepare) -> dict[str, Any]:
     """Bring ``recipe.store`` up to date with ``recipe.source``; only what changed is done.
 
-    Every case is looked at as doctor does: what doctor calls an error is rejected, a warning is
-    told once and kept. Returns ``volumes``, ``prepared``, ``unchanged``, ``rejected``, ``warned``
-    (counts), ``left_out`` (what else lies in the source), ``classes``, ``store`` and ``seconds``.
+    Every case is looked at as doctor does: where doctor has an error of the case alone, or of one
+    of another kind than most, it is rejected, and nothing of it is left in the store. Warnings, and
+    whatever else is odd between cases, are told once and kept. Returns ``volumes``, ``prepared``,
+    ``unchanged``, ``rejected``, ``warned`` (counts), ``left_out`` (what else lies in the source),
+    ``classes``, ``store`` and ``seconds``.
 
     Raises :class:`InputError` before work starts for settings that cannot be, or that differ from
     those the store was begun with; where no image could be read; and where another process writes
@@ -38,50 +43,66 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
     """
     started = time.perf_counter()
     check(recipe)
-    cases, left_out = sources.search(recipe.source, recipe.format, recipe)
+    found = sources.search(recipe.source, recipe.format, recipe)
+    cases = [unnamed(case) for case in found.cases]
     kept = records.kept_recipe(recipe, cases)
     records.check(recipe.store, kept)  # before a lock is put into a folder that is no store
     plan = Plan(recipe, kept, resolve_spacing(recipe, cases), declared(recipe.source))
     with alone(recipe.store):
-        result = _brought_up(plan, cases, left_out)
+        result = _brought_up(plan, cases, found.left_out, named(found.cases))
     return result | {"seconds": round(time.perf_counter() - started, 3)}
 
 
-def _brought_up(plan: Plan, cases: list[Case], left_out: tuple[str, ...]) -> dict[str, Any]:
+def _brought_up(
+    plan: Plan, cases: list[Case], left_out: tuple[str, ...], named: Callable[[str], str]
+) -> dict[str, Any]:
     records.claim(plan)
     recipe = plan.recipe
-    due = [case for case in cases if not records.done(plan, case)]
-    work = each(partial(prepare_one, plan), due, recipe.workers)
-    answers = counted(work, "preparing", len(due))
-    refused = {case: reason for case, reason in answers if reason is not None}
-    written = {case: records.record(plan, case) for case in cases if case not in refused}
-    strange, warnings = records.compared(written)
-    refused |= strange
-    rejected = {case: refused[case] for case in cases if case in refused}
+    found = _known(plan, cases)
+    due = [case for case, record in found.items() if record is None]
+    work = each(partial(convert, plan), due, recipe.workers)
+    found.update(counted(work, "preparing", len(due)))
+    written = {case: record for case, record in found.items() if isinstance(record, dict)}
+    strange, warnings = compared(written)
+    found |= strange
+    rejected = {case: reason for case, reason in found.items() if isinstance(reason, str)}
     kept = {case: record for case, record in written.items() if case not in rejected}
     records.write_rejected(recipe, rejected)
-    records.write_warnings(recipe, warnings)
+    reasons = [named(reason) for reason in rejected.values()]
     if not kept:
         raise InputError(
             f"{spoken(recipe.source, cases)} holds no image that can be used; "
-            f"{recipe.store / 'rejected.json'} says why, first: {next(iter(rejected.values()))}"
+            f"{recipe.store / 'rejected.json'} says why, first: {reasons[0]}"
         )
-    fresh = {case.id for case in due}
-    news = [finding.sentence for finding in warnings if fresh & set(finding.cases)]
-    _tell([f"rejected: {why}" for why in rejected.values()], recipe, "rejected.json")
+    _tell([f"rejected: {why}" for why in reasons], recipe, "rejected.json")
+    told = records.warned(recipe.store)
+    news = [named(finding.sentence) for finding in warnings if finding.sentence not in told]
     _tell([f"warning: {sentence}" for sentence in news], recipe, "warnings.json")
+    records.write_warnings(recipe, warnings)  # once they are told: a run may be killed here
     index = records.index(plan, list(kept.values())) | {"left_out": list(left_out)}
     records.write_json(recipe.store / "index.json", index)
+    records.clear(recipe.store, list(kept.values()))  # which the index no longer names
+    prepared = sum(case in kept for case in due)
     return {
         "store": str(recipe.store),
         "volumes": len(kept),
-        "prepared": len([case for case in due if case not in rejected]),
-        "unchanged": len(cases) - len(due),
+        "prepared": prepared,
+        "unchanged": len(kept) - prepared,
         "rejected": len(rejected),
         "warned": len(warnings),
         "left_out": list(left_out),
         "classes": index["classes"],
     }
+
+
+def _known(plan: Plan, cases: Iterable[Case]) -> dict[Case, dict[str, Any] | str | None]:
+    """The record of each case that was prepared as it is now.
+
+    In threads, for hashing does not hold Python's lock; of most stores all is hashed before a
+    process has started.
+    """
+    with ThreadPoolExecutor(plan.recipe.workers) as pool:
+        return dict(zip(cases, pool.map(partial(records.good, plan), cases), strict=True))
 
 
 def _tell(sentences: list[str], recipe: Prepare, file: str) -> None:

@@ -6,15 +6,13 @@ Everything is written under a temporary name and renamed, so that a run may be k
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scanprior.alone import used
 from scanprior.contracts import InputError
-from scanprior.data.checks import duplicates, kinds
-from scanprior.data.checks.findings import Finding, ordered, plain
-from scanprior.data.checks.seen import Seen, part_of
+from scanprior.data.checks.findings import Finding
 from scanprior.data.kept import parsed, wrong
 from scanprior.data.label_names import source_names
 from scanprior.data.sources import Case
@@ -22,13 +20,14 @@ from scanprior.data.sources.case import file_hash
 from scanprior.data.sources.decathlon import Declared
 from scanprior.data.steps import Prepare
 from scanprior.data.store import RECORD, wrong_sizes
-from scanprior.data.unnamed import kept_images, kept_label, kept_source, kept_words
+from scanprior.data.unnamed import kept_images, kept_label, kept_source
 from scanprior.whole import replacing, sweep
 
 _FINDING = {"severity": str, "check": str, "file": str, "cases": list[str], "sentence": str}
 _RECORD = RECORD | {
     "source": str | list[str],
     "sha256": str | list[str],
+    "hashed": Literal["files", "voxels"],
     "label_sha256": str | None,
     "geometry": {"shape_before": list[int], "matrix": list},
     "statistics": {"classes": list[int]},
@@ -99,22 +98,22 @@ def claim(plan: Plan) -> None:
 def state(plan: Plan, case: Case) -> list[Any]:
     """What a record must agree with to be good: the files' sizes and times, and what they are."""
     said = [sorted(plan.said.labels), plan.said.channels]
-    now = [case.seen(), plan.spacing, case.grade, case.patient, case.partition, said]
+    now = [case.stamp(), plan.spacing, case.grade, case.patient, case.partition, said]
     return json.loads(json.dumps(now))
 
 
-def done(plan: Plan, case: Case) -> bool:
-    """Whether the case was prepared as it is now."""
+def good(plan: Plan, case: Case) -> dict[str, Any] | None:
+    """The case's record, if it was prepared as it is now."""
     try:
         kept = parsed(_path(plan, case))
         whole = wrong(_RECORD, kept) is None and wrong_sizes(kept) is None
         if not whole or kept["id"] != case.id or kept["state"] != state(plan, case):
-            return False
+            return None
         if any(wrong(_FINDING, finding) is not None for finding in kept["looked"]["warnings"]):
-            return False
-        return kept["stored"] == stored(plan, case, labelled=kept["labelled"])
+            return None
+        return kept if kept["stored"] == stored(plan, case, labelled=kept["labelled"]) else None
     except (OSError, InputError):
-        return False
+        return None
 
 
 def stored(plan: Plan, case: Case, *, labelled: bool) -> dict[str, str]:
@@ -137,45 +136,8 @@ def vouch(plan: Plan, case: Case, record: Mapping[str, Any] | None) -> None:
         write_json(path, record)
 
 
-def record(plan: Plan, case: Case) -> dict[str, Any]:
-    """The case's record, as it was written."""
-    return json.loads(_path(plan, case).read_text())
-
-
 def _path(plan: Plan, case: Case) -> Path:
     return plan.recipe.store / "records" / f"{case.id}.json"
-
-
-def compared(records: Mapping[Case, dict[str, Any]]) -> tuple[dict[Case, str], list[Finding]]:
-    """Cases that no batch could hold beside the others, with the reason; and what is odd about the
-    rest: in each of them, and one against the other."""
-    by_id = {case.id: case for case in records}
-    seen = {case: _seen(case, record) for case, record in records.items()}
-    strange = {by_id[f.cases[0]]: f.sentence for f in kinds.channels(list(seen.values()))}
-    rest = [one for case, one in seen.items() if case not in strange]
-    found = [*duplicates.duplicates(rest), *duplicates.patients(rest)]
-    # of two copies that disagree one may be right, so that none is rejected
-    between = [replace(finding, severity="warning") for finding in found]
-    return strange, ordered([*(f for one in rest for f in one.findings), *between])
-
-
-def _seen(case: Case, record: dict[str, Any]) -> Seen:
-    source, looked = record["source"], record["looked"]
-    told = [
-        Finding(**finding | {"cases": tuple(finding["cases"])}) for finding in looked["warnings"]
-    ]
-    return Seen(
-        id=case.id,
-        file=source if isinstance(source, str) else source[0],
-        patient=case.patient,
-        part=part_of(case),
-        grade=case.grade,
-        shape=tuple(record["shape"]),
-        bytes=json.dumps(record["sha256"]),
-        voxels=looked["voxels"],
-        label=looked["label"],
-        findings=tuple(told),
-    )
 
 
 def index(plan: Plan, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -201,13 +163,36 @@ def write_rejected(recipe: Prepare, rejected: Mapping[Case, str]) -> None:
     for case, reason in rejected.items():
         label = kept_label(case, recipe.source)
         files = [*kept_images(case, recipe.source), *([] if label is None else [label])]
-        listed.append({"id": case.id, "source": files, "reason": kept_words(case, reason)})
+        listed.append({"id": case.id, "source": files, "reason": reason})
     _write_list(recipe.store / "rejected.json", listed)
 
 
 def write_warnings(recipe: Prepare, warnings: Sequence[Finding]) -> None:
     """``warnings.json``, as doctor has findings; no such file where there is none."""
-    _write_list(recipe.store / "warnings.json", [plain(finding) for finding in warnings])
+    _write_list(recipe.store / "warnings.json", [finding.to_json() for finding in warnings])
+
+
+def warned(store: Path) -> set[str]:
+    """The sentences of ``warnings.json``, which the last run that ended has told."""
+    try:
+        listed = parsed(store / "warnings.json")
+    except (OSError, InputError):
+        return set()  # none, or none that can be told from new ones
+    kept = listed if isinstance(listed, list) else []
+    return {finding["sentence"] for finding in kept if wrong(_FINDING, finding) is None}
+
+
+def clear(store: Path, kept: Sequence[dict[str, Any]]) -> None:
+    """Remove the arrays and records that are of none of the volumes ``kept``, given by their
+    records: what they were of was refused since, or is no longer in the source."""
+    arrays = {f"{record['id']}.{kind}.b2nd" for record in kept for kind in record["stored"]}
+    for path in (store / "volumes").glob("*.b2nd"):
+        if path.name not in arrays:
+            path.unlink()
+    own = {f"{record['id']}.json" for record in kept}
+    for path in (store / "records").glob("*.json"):
+        if path.name not in own:
+            path.unlink()
 
 
 def _write_list(path: Path, listed: list[dict[str, Any]]) -> None:

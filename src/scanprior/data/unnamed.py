@@ -4,20 +4,44 @@ Whoever exports DICOM names folders after patients, and a store may leave the ho
 formats are called what the user called them.
 """
 
-import os
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from scanprior.data.below import base_of, below
 from scanprior.data.sources import Case
 from scanprior.data.sources.dicom_names import hashed
 
 UNNAMED = "the source"
 """A DICOM source in sentences and titles."""
+_HASH = re.compile("~[0-9a-f]{16}")
 
 
 def is_unnamed(cases: Iterable[Case]) -> bool:
     """Whether the names of the source of ``cases`` must not be told."""
     return any(case.shown is not None for case in cases)
+
+
+def unnamed(case: Case) -> Case:
+    """The case with its files called by hashes, if it is DICOM's: whatever is said of it may be
+    kept."""
+    if case.shown is None:
+        return case
+    label = None if case.label_shown is None else _hash(case.label_shown)
+    return replace(case, shown=tuple(map(_hash, case.shown)), label_shown=label)
+
+
+def named(cases: Iterable[Case]) -> Callable[[str], str]:
+    """A function that says words about :func:`unnamed` cases to the user, who must find the files:
+    with the names that ``cases`` have for them."""
+    known = {
+        _hash(name): name
+        for case in cases
+        for name in (*(case.shown or ()), case.label_shown)
+        if name is not None
+    }
+    return lambda words: _HASH.sub(lambda found: known.get(found[0], found[0]), words)
 
 
 def spoken(source: Path, cases: Iterable[Case]) -> str:
@@ -32,31 +56,19 @@ def kept_source(source: Path, cases: Iterable[Case]) -> str:
 
 
 def kept_images(case: Case, source: Path) -> list[str]:
-    """A name for each of the case's image files: its path below ``source``, or a hash."""
+    """A name for each image file of an :func:`unnamed` case: a hash, or its path below
+    ``source``."""
     if case.shown is not None:
-        return [_hash(name) for name in case.shown]
-    return [_below(path, source) for path in case.images]
+        return list(case.shown)
+    return [below(path, base_of(source)) for path in case.images]
 
 
 def kept_label(case: Case, source: Path) -> str | None:
     """The same for its label map; None where it has none."""
-    if case.label is None:
-        return None
-    return _below(case.label, source) if case.label_shown is None else _hash(case.label_shown)
-
-
-def kept_words(case: Case, words: str) -> str:
-    """``words`` about ``case`` with its files called as the store calls them."""
-    names = [*(case.shown or ()), *([] if case.label_shown is None else [case.label_shown])]
-    for name in sorted(names, key=len, reverse=True):
-        words = words.replace(name, _hash(name))
-    return words
+    if case.label is None or case.label_shown is not None:
+        return case.label_shown
+    return below(case.label, base_of(source))
 
 
 def _hash(name: str) -> str:
     return f"~{hashed(name, length=16)}"
-
-
-def _below(path: Path, source: Path) -> str:
-    base = source if source.is_dir() else source.parent
-    return Path(os.path.relpath(path, base)).as_posix()

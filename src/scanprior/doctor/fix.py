@@ -11,9 +11,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from scanprior.contracts import InputError
+from scanprior.data.below import below
 from scanprior.data.checks import raw, rules
 from scanprior.data.checks.findings import Finding
-from scanprior.data.checks.look import members, relative, shortly
+from scanprior.data.checks.look import members, shortly
 from scanprior.data.files import BROKEN, NIBABEL, SITK, read_affine, read_label, suffix
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import from_files
@@ -37,7 +38,7 @@ def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]
     if case.load is not from_files:
         return written, refused
     files = members(case)
-    names = {path: relative(path, base) for path in files}
+    names = {path: below(path, base) for path in files}
 
     def refusal(path: Path, error: InputError) -> Finding:
         said = shortly(error, names | {folder: folder.name})

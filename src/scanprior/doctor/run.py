@@ -18,8 +18,9 @@ from scanprior.alone import closed
 from scanprior.console import console, counted
 from scanprior.contracts import InputError
 from scanprior.data import sources
+from scanprior.data.below import base_of
 from scanprior.data.checks import duplicates, kinds
-from scanprior.data.checks.findings import Finding, counts, ordered, plain
+from scanprior.data.checks.findings import Finding, counts, ordered
 from scanprior.data.checks.seen import Seen
 from scanprior.data.parallel import each
 from scanprior.data.sources import SourceOptions
@@ -95,7 +96,7 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
         "left_out": list(walk.left_out),
         "report": str(recipe.out / "doctor.html"),
     }
-    listed = [plain(finding) for finding in findings]
+    listed = [finding.to_json() for finding in findings]
     here = {"source": walk.kept, "report": "doctor.html"}
     written = {"scanprior": __version__, **result, **here, "findings": listed}
     _write(recipe.out, written, _html(recipe, result, findings, pictures))
@@ -137,7 +138,7 @@ class Walk(NamedTuple):
 
 def _source(recipe: Doctor) -> Walk:
     cases, left_out = sources.search(recipe.source, recipe.format, recipe)
-    base = recipe.source if recipe.source.is_dir() else recipe.source.parent
+    base = base_of(recipe.source)
     used = Counter(path for case in cases for path in set(case.images))
     shared = frozenset(path for path, times in used.items() if times > 1)
     work = partial(see, base=base, said=declared(recipe.source), shared=shared)

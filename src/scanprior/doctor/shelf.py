@@ -50,7 +50,8 @@ def strays(store: Store, split: Path | None) -> list[Finding]:
 def look_stored(volume: Volume, parts: dict[str, str], classes: int) -> Seen:
     """Everything that can be said of one volume; ``parts`` is each volume's split."""
     name = f"volumes/{volume.id}.image.b2nd"
-    hashed = volume.record.get("sha256")
+    hashed = json.dumps(volume.record["sha256"]) if "sha256" in volume.record else None
+    by_bytes = volume.record.get("hashed") == "files"
     begun = Seen(
         id=volume.id,
         file=name,
@@ -58,7 +59,8 @@ def look_stored(volume: Volume, parts: dict[str, str], classes: int) -> Seen:
         part=parts[volume.id],
         grade=volume.record.get("grade"),
         spacing=volume.spacing if all(size > 0 for size in volume.spacing) else None,
-        bytes=None if hashed is None else json.dumps(hashed),
+        bytes=hashed if by_bytes else None,
+        origin=None if by_bytes else hashed,
     )
     image = read_whole(volume, "image")
     if isinstance(image, Finding):

@@ -5,6 +5,7 @@ from pathlib import Path
 from scanprior.data.checks.findings import Finding
 from scanprior.data.files import PHOTOGRAPH, VOLUME, files_in
 from scanprior.data.sources import Case
+from scanprior.data.unnamed import is_unnamed
 
 
 def unlisted(source: Path, cases: list[Case]) -> list[Finding]:
@@ -12,8 +13,7 @@ def unlisted(source: Path, cases: list[Case]) -> list[Finding]:
 
     None of DICOM's folders: the file says nothing of them, and their names may say who was scanned.
     """
-    hidden = any(case.shown is not None for case in cases)
-    if hidden or not (source / "dataset.json").is_file():
+    if is_unnamed(cases) or not (source / "dataset.json").is_file():
         return []
     used = {path.resolve() for case in cases for path in case.files}
     folders = {path.parent.resolve() for case in cases for path in case.files}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from scanprior.data import sources
+from scanprior.data.below import base_of
 from scanprior.data.checks.look import look
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.decathlon import declared
@@ -26,7 +27,7 @@ def source(tmp_path):
 
 def looked(source):
     cases = sources.find(source, None, SourceOptions())
-    base = source if source.is_dir() else source.parent
+    base = base_of(source)
     work = partial(look, base=base, said=declared(source))
     return {case.id: work(case) for case in cases}
 
@@ -49,6 +50,14 @@ def with_nan(path):
 
 def askew(path):
     affine = AFFINE.copy()
+    affine[0, 1] = 0.4
+    save(path, scan(1), affine)
+    save(path.parents[1] / LABEL, label(1), affine)
+
+
+def askew_and_thick(path):
+    """Its slices are 30 mm apart, which is odd, but not why it is refused."""
+    affine = AFFINE @ np.diag([1, 1, 25, 1])
     affine[0, 1] = 0.4
     save(path, scan(1), affine)
     save(path.parents[1] / LABEL, label(1), affine)
@@ -118,6 +127,7 @@ def test_one_fault(source, check):
         (IMAGE, lambda path: path.write_bytes(b"text, not a scan"), "unreadable"),
         (IMAGE, lambda path: save(path, scan(1).astype(np.complex64)), "refused"),
         (IMAGE, askew, "refused"),
+        (IMAGE, askew_and_thick, "refused"),
         (IMAGE, lambda path: save(path, scan(1), np.diag([900, 900, 900, 1])), "spacing"),
     ],
 )
@@ -238,6 +248,7 @@ def test_noise_in_headers_ends_in_findings(tmp_path, seed):
     seen = looked(tmp_path / "in")
     found = [finding for one in seen.values() for finding in one.findings]
     assert len(seen) == 200
+    assert all(one.errors for one in seen.values() if one.image is None)
     assert {"truncated", "unreadable"} <= {finding.check for finding in found}
     for finding in found:
         assert finding.sentence.startswith(finding.file)

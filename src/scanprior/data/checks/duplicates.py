@@ -42,8 +42,8 @@ def duplicates(seen: Sequence[Seen]) -> list[Finding]:
 
 
 def _hashes(one: Seen) -> list[tuple[str, str]]:
-    both = (("bytes", one.bytes), ("voxels", one.voxels))
-    return [(kind, digest) for kind, digest in both if digest is not None]
+    known = (("bytes", one.bytes), ("voxels", one.voxels), ("origin", one.origin))
+    return [(kind, digest) for kind, digest in known if digest is not None]
 
 
 def patients(seen: Sequence[Seen]) -> list[Finding]:

@@ -24,6 +24,20 @@ class Finding:
     cases: tuple[str, ...] = ()
     """Ids of the cases (or volumes) that a picture of it shows."""
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "severity": self.severity,
+            "check": self.check,
+            "file": self.file,
+            "cases": list(self.cases),
+            "sentence": self.sentence,
+        }
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> "Finding":
+        cases: dict[str, Any] = {"cases": tuple(kept["cases"])}
+        return cls(**kept | cases)
+
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
     """Errors first, then by check and file: the same order whatever worker was first."""
@@ -33,14 +47,3 @@ def ordered(findings: Iterable[Finding]) -> list[Finding]:
 def counts(findings: Iterable[Finding]) -> dict[str, int]:
     """How many findings each check has, errors' checks first."""
     return dict(Counter(finding.check for finding in ordered(findings)))
-
-
-def plain(finding: Finding) -> dict[str, Any]:
-    """The finding as JSON holds it."""
-    return {
-        "severity": finding.severity,
-        "check": finding.check,
-        "file": finding.file,
-        "cases": list(finding.cases),
-        "sentence": finding.sentence,
-    }

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scanprior.contracts import InputError
+from scanprior.data.below import below
 from scanprior.data.checks import raw, rules
 from scanprior.data.checks.findings import Finding
 from scanprior.data.files import BROKEN, read_affine, read_image, read_label
@@ -55,20 +56,15 @@ def look(case: Case, base: Path, said: Declared) -> Look:
 def called_below(case: Case, base: Path) -> str:
     """What findings call the case: its first file below ``base``, without the patient."""
     row = "" if case.row is None else f" ({case.id})"
-    return case.called if case.shown is not None else relative(case.images[0], base) + row
+    return case.called if case.shown is not None else below(case.images[0], base) + row
 
 
 def _names(case: Case, base: Path) -> dict[Path, str]:
     """What a report calls each file: its path below ``base``, without the patient."""
     if case.shown is None:
-        return {path: relative(path, base) for path in case.files}
+        return {path: below(path, base) for path in case.files}
     names = dict(zip(case.images, case.shown, strict=True))
     return names if case.label is None else names | {case.label: case.label_shown or case.called}
-
-
-def relative(path: Path, base: Path) -> str:
-    """The path below ``base``; as it is where it lies elsewhere."""
-    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
 
 
 def shortly(error: InputError, names: dict[Path, str]) -> str:
@@ -156,7 +152,9 @@ def _diagnosis(called: str, case: Case, names: dict[Path, str], error: InputErro
     grids = _grids(case, names, image, None if case.label is None else images[case.label])
     found = [finding for finding in (size, *grids) if finding is not None]
     words = shortly(error, names)
-    return found or [Finding(rules.kind_of(error), "error", names[first], words)]
+    if any(finding.severity == "error" for finding in found):
+        return found
+    return [Finding(rules.kind_of(error), "error", names[first], words), *found]
 
 
 def _packed(path: Path, name: str) -> Finding | None:

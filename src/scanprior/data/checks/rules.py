@@ -167,7 +167,8 @@ def channel_count(name: str, channels: int, said: int | None) -> Finding | None:
     if said is None or channels == said:
         return None
     words = (
-        f"{name} has {channels} channels, but dataset.json declares {said}; correct one of them."
+        f"{name} has {channels} channel{'s' * (channels != 1)}, but dataset.json declares {said}; "
+        "correct one of them."
     )
     return Finding("channels", "error", name, words)
 

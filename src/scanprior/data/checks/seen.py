@@ -27,6 +27,8 @@ class Seen:
     """For each channel the 1st, 50th and 99th percentile of its intensities."""
     bytes: str | None = None
     """A hash of the image files."""
+    origin: str | None = None
+    """A hash of the voxels that a volume was made of."""
     voxels: str | None = None
     """A hash of the shape and the numbers; None where they are constant."""
     label: str | None = None

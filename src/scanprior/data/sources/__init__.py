@@ -56,11 +56,13 @@ def search(source: Path, format: str | None, options: SourceOptions) -> Found:
             "--fourth-axis times."
         )
     cases, left_out = module.cases(source, options)
-    if source.is_dir() and module is not decathlon:  # whose list says which files count
+    listed = module is decathlon  # whose list says which files count
+    tells = module is dicom  # which looks into every file, and tells more than their kinds
+    if source.is_dir() and (format is None or not tells):
         kinds = mixed.beside(source, cases, module.NAME)
-        if format is None:
+        if format is None and not listed:
             mixed.check_one_kind(source, kinds, module.NAME, cases)
-        if module is not dicom:  # which looks into every file, and tells more
+        if not tells:
             left_out = mixed.words(kinds, module.NAME)
     if left_out:
         say(f"left out {', '.join(left_out)}.")

@@ -90,7 +90,7 @@ class Case:
         others = f" and {len(more)} more" if more else ""
         return f"{self.id} ({first}{others})"
 
-    def seen(self) -> Any:
+    def stamp(self) -> Any:
         """What changes when a file does: names, sizes and times as JSON has them.
 
         A hash of them where names must not be shown. Raises ``OSError`` for a file that is gone.
@@ -124,11 +124,11 @@ class Case:
             )
         return straightened(image, 1), label and straightened(label, 0)
 
-    def sha256(self, image: Image) -> str | list[str]:
-        """Of the bytes of each image file; of the pixels, where the file holds many images or the
-        image many files."""
+    def file_hashes(self) -> str | list[str] | None:
+        """Of the bytes of each image file; None where the file holds many images or the image many
+        files. Raises ``OSError`` for a file that is gone."""
         if self.row is not None or self.shown is not None:
-            return hashlib.sha256(image.array.tobytes()).hexdigest()
+            return None
         hashes = [file_hash(*parts(path)) for path in self.images]
         return hashes[0] if len(hashes) == 1 else hashes
 

@@ -62,7 +62,7 @@ def cases(source: Path, options: SourceOptions) -> Found:
     found = [_broken(path, names[path], why, options) for path, why in broken.items()]
     for name, frames in images.series.items():
         if name in images.clashes:
-            found.append(_clashing(frames, *images.clashes[name], names, options))
+            found.append(_clashing(frames, images.clashes[name], names, options))
             continue
         groups = by_orientation(frames)
         here: list[Case] = []
@@ -157,8 +157,9 @@ def _case(
     options: SourceOptions,
     read: Callable[..., tuple[Image, Image | None]],
     affine: np.ndarray | None,
+    others: Sequence[Path] = (),
 ) -> Case:
-    paths = tuple(dict.fromkeys(frame.path for frame in frames))
+    paths = tuple(dict.fromkeys((*(frame.path for frame in frames), *others)))
     case = case_of(identity, paths, options, load=partial(read, frames=frames))
     return replace(
         case,
@@ -176,16 +177,20 @@ def _broken(path: Path, name: str, why: str, options: SourceOptions) -> Case:
 
 
 def _clashing(
-    frames: list[Frame], first: Path, other: Path, names: dict[Path, str], options: SourceOptions
+    frames: list[Frame], two: tuple[Path, Path], names: dict[Path, str], options: SourceOptions
 ) -> Case:
-    """A series of which two files say that they are one image, and are not."""
-    why = (
-        f"holds two different images under one SOP Instance UID, {names[first]} and "
-        f"{names[other]}; remove or correct one of them"
-    )
-    case = _case(_name(frames[0]), tuple(frames), names, options, read_series, None)
-    return replace(case, load=partial(_refuse, why=why))
+    """A series of which two files say that they are one image, and are not; one of them may be
+    another series'."""
+    case = _case(_name(frames[0]), tuple(frames), names, options, read_series, None, others=two)
+    return replace(case, load=partial(_refuse_two, two=two))
 
 
 def _refuse(case: Case, why: str) -> tuple[Image, None]:
     raise InputError(f"{case.called} {why}.")
+
+
+def _refuse_two(case: Case, two: tuple[Path, Path]) -> tuple[Image, None]:
+    names = dict(zip(case.images, case.shown or (), strict=True))
+    first, other = (names[path] for path in two)
+    why = f"holds two different images under one SOP Instance UID, {first} and {other}"
+    return _refuse(case, f"{why}; remove or correct one of them")

@@ -89,6 +89,8 @@ class Header:
     drawn_images: frozenset[tuple[str, int | None]] = frozenset()
     """Of a segmentation, the hashes of the images that it names, and which frame of each, from 0;
     None where it names no frame."""
+    size: int = 0
+    """In bytes."""
 
 
 def read_header(path: Path) -> Header:
@@ -110,7 +112,7 @@ def read_header(path: Path) -> Header:
         ]
         images = drawn_images(data) if skipped == SEGMENTATION else frozenset()
         frames = () if skipped else tuple(_frames(data, path))
-        return Header(frames, skipped, words, tuple(drawn_on), images)
+        return Header(frames, skipped, words, tuple(drawn_on), images, path.stat().st_size)
 
 
 def _frames(data: pydicom.Dataset, path: Path) -> Iterator[Frame]:

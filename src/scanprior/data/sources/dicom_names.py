@@ -17,6 +17,8 @@ from pathlib import Path
 import pydicom
 from pydicom.config import disable_value_validation
 
+from scanprior.data.below import base_of
+
 _NAMING = (
     "PatientName",
     "PatientID",
@@ -89,7 +91,7 @@ def naming_words(header: pydicom.Dataset) -> frozenset[str]:
 
 def shown(path: Path, source: Path, words: frozenset[str]) -> str:
     """``path`` below ``source``, each folder and file name with one of ``words`` in it hashed."""
-    base = source if source.is_dir() else source.parent
+    base = base_of(source)
     return "/".join(
         f"~{hashed(part, length=10)}" if _tells(part, words) else part
         for part in path.relative_to(base).parts

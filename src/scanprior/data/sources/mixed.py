@@ -6,7 +6,7 @@ from pathlib import Path
 from scanprior.contracts import InputError
 from scanprior.data.files import PHOTOGRAPH, VOLUME, files_in, suffix
 from scanprior.data.hdf5 import HDF5
-from scanprior.data.sources import brats, dicom, folder, hdf5, photographs
+from scanprior.data.sources import brats, decathlon, dicom, folder, hdf5, photographs
 from scanprior.data.sources.case import Case
 from scanprior.data.sources.dicom_kind import is_dicom
 
@@ -15,6 +15,7 @@ _ENDINGS = {
     brats.NAME: VOLUME,
     photographs.NAME: PHOTOGRAPH,
     hdf5.NAME: HDF5,
+    decathlon.NAME: VOLUME + PHOTOGRAPH,
 }
 _ABOUT = (
     # of words and tables, which nobody takes for scans

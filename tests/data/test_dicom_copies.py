@@ -1,0 +1,113 @@
+"""Files that say that they are one image: copies of it fall out, contradictions are refused."""
+
+import numpy as np
+import pydicom
+import pytest
+
+from scanprior.contracts import InputError
+from scanprior.data import sources
+from scanprior.data.sources import SourceOptions, dicom
+from tests.data.dicom_files import write_series
+
+NONE = SourceOptions()
+SHAPE = (9, 12, 14)
+AFFINE = np.diag([0.7, 1.1, 2.5, 1.0])
+ANOTHER = np.full(SHAPE[1:], 7, np.int16).tobytes()
+
+
+def array_of(seed=0):
+    return np.random.default_rng(seed).integers(-1000, 2000, SHAPE, dtype=np.int16)
+
+
+def copied(path, to, **changes):
+    """A file of the same SOP instance, with other values."""
+    to.parent.mkdir(exist_ok=True)
+    data = pydicom.dcmread(path)
+    for name, value in changes.items():
+        setattr(data, name, value)
+    data.save_as(to)
+
+
+@pytest.mark.parametrize("change", [{}, {"InstitutionName": "elsewhere"}, {"PatientID": "hidden"}])
+def test_a_copy_is_left_out_with_a_word(tmp_path, change):
+    paths = write_series(tmp_path, array_of(), AFFINE)
+    copied(paths[2], tmp_path / "copy", **change)
+    found = sources.search(tmp_path, None, NONE)
+    assert found.left_out == ("1 x second copy of an image",)
+    assert np.array_equal(found.cases[0].read()[0].array[0], array_of())
+
+
+def test_a_copy_that_was_cut_short_is_left_out(tmp_path):
+    paths = write_series(tmp_path, array_of(), AFFINE)
+    (tmp_path / "copy").write_bytes(paths[2].read_bytes()[:-50])
+    (case,) = sources.find(tmp_path, None, NONE)
+    assert np.array_equal(case.read()[0].array[0], array_of())
+
+
+def test_a_copy_that_vanishes_while_it_is_sorted_is_left_out(tmp_path, monkeypatch):
+    paths = write_series(tmp_path, array_of(), AFFINE)
+    copied(paths[2], tmp_path / "last")  # of two equal files the first counts
+    read_header = dicom.read_header
+
+    def then_gone(path):
+        header = read_header(path)
+        if path.name == "last":
+            path.unlink()
+        return header
+
+    monkeypatch.setattr(dicom, "read_header", then_gone)
+    (case,) = sources.find(tmp_path, None, NONE)
+    assert np.array_equal(case.read()[0].array[0], array_of())
+
+
+@pytest.mark.parametrize(
+    ("mine", "copies", "slices"),
+    [
+        (range(9), range(9), [9]),
+        (range(9), range(3, 7), [9]),
+        (range(3, 7), range(9), [9]),
+        (range(6), range(3, 9), [6, 6]),
+    ],
+)
+def test_no_series_loses_some_of_its_slices_to_another(tmp_path, mine, copies, slices):
+    """Two patients' series, as of a scan and its anonymous copy; whose file is the larger one
+    changes from slice to slice."""
+    for k, path in enumerate(write_series(tmp_path, array_of(), AFFINE)):
+        if k in copies:
+            number = "a" * 16 * (k % 2)
+            copied(path, tmp_path / f"other/{k}", PatientID="hidden", AccessionNumber=number)
+        if k not in mine:
+            path.unlink()
+    found = sources.search(tmp_path, None, NONE)
+    assert [len(case.files) for case in found.cases] == slices
+    fallen = len(mine) + len(copies) - sum(slices)
+    assert found.left_out == (f"{fallen} x second copy of an image",) * (fallen > 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"PixelData": ANOTHER},
+        {"ImagePositionPatient": [0, 0, 99]},
+        {"RescaleSlope": 2, "RescaleIntercept": 0},
+        {"PatientID": "another", "PixelData": ANOTHER},
+    ],
+)
+def test_two_images_of_one_uid_refuse_their_series(tmp_path, change):
+    paths = write_series(tmp_path, array_of(), AFFINE)
+    write_series(tmp_path / "other", array_of(1), AFFINE, "other")
+    copied(paths[2], tmp_path / "again", **change)
+    found = sources.search(tmp_path, None, NONE)
+    assert found.left_out == ()
+    refused = []
+    for case in found.cases:
+        try:
+            assert np.array_equal(case.read()[0].array[0], array_of(1))
+        except InputError as error:
+            refused.append(str(error))
+            assert {paths[2], tmp_path / "again"} <= set(case.files)
+    assert len(refused) == len(found.cases) - 1 == (2 if "PatientID" in change else 1)
+    for said in refused:
+        assert "two different images under one SOP Instance UID" in said
+        assert paths[2].name in said
+        assert "again" in said
