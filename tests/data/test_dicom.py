@@ -4,6 +4,7 @@ import io
 import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import gdcm
 import nibabel as nib
@@ -11,6 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image as Pillow
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -326,6 +328,28 @@ def test_compressed_files(tmp_path, syntax):
     assert np.array_equal(only(tmp_path).array[0], array)
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("MR", "MR"), ("mr ", "MR"), ("MILLER", "OT"), ("", "OT"), (["CT", "MILLER"], "OT")],
+)
+def test_an_id_takes_only_modalities_that_dicom_defines(tmp_path, said, kept):
+    with pydicom.config.disable_value_validation():
+        write_series(tmp_path, array_of(), np.eye(4), Modality=said)
+    (case,) = sources.find(tmp_path, None, SourceOptions())
+    assert case.id.split("_")[1] == kept
+
+
+def test_ids_do_not_depend_on_where_the_path_is_typed(tmp_path, monkeypatch):
+    for path in write_series(tmp_path / "scans", array_of(), affine_of()):
+        data = pydicom.dcmread(path)
+        del data.SeriesInstanceUID, data.SOPInstanceUID, data.PatientID
+        data.save_as(path)
+    (case,) = sources.find(tmp_path / "scans", None, SourceOptions())
+    monkeypatch.chdir(tmp_path)
+    (same,) = sources.find(Path("scans"), None, SourceOptions())
+    assert (same.id, same.patient) == (case.id, case.patient)
+
+
 def test_what_is_no_scan_is_left_out_with_a_word(tmp_path, capsys):
     write_series(tmp_path / "scan", array_of(), affine_of())
     scout = write_series(
@@ -385,6 +409,52 @@ def test_a_file_that_is_cut_short_is_named(tmp_path):
     assert len(cases) == 2
     with pytest.raises(InputError, match=f"{paths[3].name}"):
         [case.read() for case in cases if case.id.startswith("unreadable")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ImagePositionPatient", ["nan", "0", "1"], "no finite number"),
+        ("PixelData", None, r"cannot be decoded \(the file holds none\); restore"),
+    ],
+)
+def test_what_a_slice_lacks_is_said(tmp_path, name, value, said):
+    path = write_series(tmp_path, array_of(), affine_of())[3]
+    with disable_value_validation():
+        data = pydicom.dcmread(path)
+        if value is None:
+            delattr(data, name)
+        else:
+            setattr(data, name, value)
+        pydicom.dcmwrite(path, data)
+    (case,) = [case for case in sources.find(tmp_path, None, NONE) if path in case.images]
+    with pytest.raises(InputError, match=said):
+        case.read()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PixelSpacing", [2, 2], "10 slices became 2 images, for they differ in pixel size."),
+        ("ImageOrientationPatient", [0, 1, 0, 0, 0, 1], "2 images, for they differ in orientation"),
+        ("ImagePositionPatient", None, "10 slices became 6 images, for some have no position."),
+        ("InstanceNumber", 3, None),
+    ],
+)
+def test_why_a_series_makes_several_images_is_said(tmp_path, capsys, name, value, said):
+    array = array_of(shape=(10, 8, 9))
+    for path in write_series(tmp_path, array, affine_of())[:5]:
+        data = pydicom.dcmread(path)
+        if value is None:
+            delattr(data, name)
+        else:
+            setattr(data, name, value)
+        pydicom.dcmwrite(path, data)
+    sources.find(tmp_path, None, NONE)
+    told = capsys.readouterr().err
+    assert told.count("series ") == (said is not None)
+    assert (said or "") in told
+    assert not any(secret in told for secret in SECRETS)
 
 
 def test_nothing_of_the_patient_is_in_a_case(tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Folders that hold files of several kinds: refused or said, never taken in part and in silence."""
 
 import json
+import os
 
 import h5py
 import nibabel as nib
@@ -115,3 +116,37 @@ def test_scans_beside_those_of_a_dataset_json_get_a_word(tmp_path):
     found = sources.search(tmp_path, None, NONE)
     assert [case.id for case in found.cases] == ["scan"]
     assert found.left_out == ("1 .nii.gz file in no case", "4 DICOM files")
+
+
+@pytest.mark.parametrize("write", [nifti, dicom])
+def test_what_no_format_looks_into_gets_a_word(tmp_path, write):
+    source = tmp_path / "in"
+    for folder in (source / "seen", source / ".git" / "deeper", tmp_path / "elsewhere"):
+        folder.mkdir(parents=True)
+        write(folder)
+    for name in ("one", "two"):
+        (source / name).symlink_to(tmp_path / "elsewhere")
+    (source / "dead").symlink_to(tmp_path / "nothing")
+    (source / "._scan.nii.gz").write_bytes(b"")
+    os.mkfifo(source / "seen" / "pipe")
+    found = sources.search(source, None, NONE)
+    assert len(found.cases) == 1
+    assert found.left_out == (
+        "1 hidden folder",
+        "1 hidden file",
+        "2 links to folders",
+        "1 dead link",
+        "1 pipe or device",
+    )
+
+
+def test_a_link_that_cases_are_read_through_is_not_left_out(tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+        nifti(tmp_path / name)
+        (source / name).symlink_to(tmp_path / name)
+    found = sources.search(source, "folder", NONE)
+    assert [case.label is not None for case in found.cases] == [True]
+    assert found.left_out == ()

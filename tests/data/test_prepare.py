@@ -118,6 +118,35 @@ def test_a_store_from_before_a_setting_was_there_goes_on(tmp_path):
         run_prepare(recipe(tmp_path, straighten=True))
 
 
+@pytest.mark.parametrize("settings", [{"spacing": (1.0, 1.0, 1.0)}, {"shape": (99999,) * 3}])
+def test_a_grid_that_no_memory_holds_is_refused(tmp_path, settings):
+    scans(tmp_path / "in", 2)
+    for part in ("images", "labels"):
+        path = tmp_path / f"in/{part}/s0.nii.gz"
+        image = np.asanyarray(nib.load(path).dataobj)
+        nib.save(nib.Nifti1Image(image, np.diag([1e3, 1e3, 1.5e3, 1])), path)
+    if "shape" in settings:
+        with pytest.raises(InputError, match="--spacing or --shape, or set SCANPRIOR_MAX_VOXELS"):
+            run_prepare(recipe(tmp_path, **settings))
+        return
+    assert run_prepare(recipe(tmp_path, **settings))["volumes"] == 1
+    (rejected,) = json.loads((tmp_path / "out/rejected.json").read_text())
+    assert rejected["reason"].startswith("images/s0.nii.gz: resampled it would have 2,520,")
+
+
+def test_a_name_may_be_as_long_as_a_file_system_takes(tmp_path):
+    (tmp_path / "in").mkdir()
+    name = "é" + "a" * 240
+    for last in "bc":
+        image = np.random.default_rng(ord(last)).normal(size=(6, 7, 8)).astype(np.float32)
+        nib.save(nib.Nifti1Image(image, np.eye(4)), tmp_path / f"in/{name}{last}.nii.gz")
+    summary = run_prepare(recipe(tmp_path, patient="(.)$"))
+    assert (summary["volumes"], summary["rejected"]) == (2, 0)
+    ids = [volume.id for volume in Store(tmp_path / "out")]
+    assert all(identity.startswith("éaaa") for identity in ids)
+    assert {volume.record["patient"] for volume in Store(tmp_path / "out")} == {"b", "c"}
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

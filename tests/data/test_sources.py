@@ -155,6 +155,13 @@ def test_photographs_with_kaggles_columns(tmp_path):
         sources.find(tmp_path, None, NONE)
 
 
+def test_two_that_would_be_called_alike_are_named(tmp_path):
+    for name in ("Head+1", "head~1", "other"):
+        nifti(tmp_path / f"{name}.nii.gz")
+    with pytest.raises(InputError, match=r"2 scans .*/Head\+1\.nii\.gz and .*/head~1.*; rename"):
+        sources.find(tmp_path, None, NONE)
+
+
 def test_unknown_sources_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(InputError, match="decathlon, brats"):

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -56,6 +57,36 @@ def test_no_name_of_its_folders_reaches_a_store(tree: Path, capsys) -> None:
         assert word.casefold() not in said.casefold()
     for path in ("large/", "gap/", "jones/other", "smith.dcm"):
         assert f"{FOLDER}/{path}" in said  # the user who mends a file must find it
+
+
+@pytest.mark.parametrize(
+    "name", ["Mueller Joerg", "MU\u0308LLER JO\u0308RG", "Muller-S", "14-07-53", "14.7.1953"]
+)
+def test_a_name_in_another_spelling_is_in_no_report(tmp_path: Path, name: str, capsys) -> None:
+    draw = np.random.default_rng(0).integers(0, 900, (9, 12, 14), dtype=np.int16)
+    who: dict[str, Any] = {
+        "SpecificCharacterSet": "ISO_IR 192",
+        "PatientName": "MÜLLER^JÖRG",
+        "PatientBirthDate": "19530714",
+    }
+    folder = tmp_path / "in" / name
+    write_series(folder / "gap", draw, np.eye(4), "gap", **who)[3].unlink()
+    write_series(folder / "flat", draw * 0, np.eye(4), "flat", **who)
+    out = str(tmp_path / "out")
+    with pytest.raises(SystemExit):
+        cli.main(["doctor", str(tmp_path / "in"), "--out", out, "--workers", "1", "--json"])
+    said = capsys.readouterr()
+    report = "".join((tmp_path / "out" / f"doctor.{end}").read_text() for end in ("json", "html"))
+    for text in (report, said.out):
+        assert name not in text
+        assert json.dumps(name)[1:-1] not in text
+    findings = json.loads(said.out)["findings"]
+    assert len(findings) == 2
+    for finding in findings:  # the user who mends a file must find it
+        (hashed,) = re.findall("~[0-9a-f]{16}", finding["file"])
+        assert hashed in report
+        (path,) = re.findall(f"^{hashed} is (.+)$", said.err, re.MULTILINE)
+        assert (tmp_path / "in" / path).is_file()
 
 
 def test_files_that_are_called_by_a_number_leave_sentences_whole(tmp_path: Path, capsys) -> None:

@@ -78,6 +78,14 @@ def test_a_broken_scan_is_reported_and_the_others_go_on(run: Path, tmp_path: Pat
         predict(Predict(run=run, source=broken, out=tmp_path / "none"))
 
 
+def test_a_grid_that_no_memory_holds_is_rejected(run: Path, tmp_path: Path) -> None:
+    huge = np.diag([1000.0, 1000.0, 1500.0, 1.0])
+    scans = write_scans(tmp_path / "balls", {"plain": AFFINES["plain"], "huge": huge})
+    said = predict(Predict(run=run, source=scans, out=tmp_path / "out"))
+    assert said["predicted"] == 1
+    assert "huge.nii.gz: resampled it would have" in said["rejected"]["huge"]
+
+
 def test_other_channels_are_rejected(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "two.nii.gz"
     array = np.random.default_rng(0).normal(size=(20, 20, 20, 2)).astype(np.float32)

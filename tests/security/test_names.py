@@ -87,11 +87,12 @@ def test_a_split_with_such_an_id_is_refused(work: Path, capsys) -> None:
     assert not list(work.rglob("evil*"))
 
 
-@given(st.text(max_size=60) | st.sampled_from(EVIL))
+@given(st.text(max_size=60) | st.text(min_size=250, max_size=300) | st.sampled_from(EVIL))
 def test_a_cases_id_is_one_name(name: str) -> None:
     case = case_of(name, (), SourceOptions())
     assert case.id not in ("", ".", "..")
     assert not {"/", "\\", "\0"} & set(case.id)
+    assert len(case.id.encode()) <= 200, "more endings need room in a file's name"
     path = Path("/store/volumes", f"{case.id}.image.b2nd")
     assert path.parent == Path("/store/volumes")
     assert os.path.normpath(path) == str(path)

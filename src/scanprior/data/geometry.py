@@ -14,6 +14,7 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from scipy import ndimage
 
 from scanprior.data.image import Image, spacing_of
+from scanprior.data.limits import check_grid
 
 Moved = tuple[Image, np.ndarray]
 
@@ -43,15 +44,19 @@ def resample(image: Image, spacing: Sequence[float], order: int) -> Moved:
 
     ``order`` is 0 (nearest: label maps), 1 (linear) or 3 (cubic). The grid covers the whole source,
     so it may reach over its far side by less than a voxel; there the edge is repeated.
+    Raises :class:`InputError` for a grid larger than ``limits.limit``, as :func:`resize` and
+    :func:`straightened` do.
     """
     scale = np.array(spacing) / np.array(image.spacing)
     scale[np.abs(scale - 1) < 1e-4] = 1  # a header's rounding is no reason to interpolate
-    shape = [max(1, int(np.ceil(n / s - 1e-3))) for n, s in zip(image.shape, scale, strict=True)]
-    return _scaled(image, scale, shape, order)
+    sides = np.maximum(np.ceil(np.array(image.shape) / scale - 1e-3), 1)
+    check_grid(len(image.array), sides)
+    return _scaled(image, scale, [int(side) for side in sides], order)
 
 
 def resize(image: Image, shape: Sequence[int], order: int) -> Moved:
     """Exactly ``shape`` voxels, corner to corner; the spacing follows."""
+    check_grid(len(image.array), shape)
     return _scaled(image, np.array(image.shape) / np.array(shape), list(shape), order)
 
 
@@ -86,7 +91,9 @@ def straightened(image: Image, order: int) -> Image:
     forth = np.linalg.solve(upright, image.affine[:3, :3])
     ends = np.array(np.meshgrid(*([0.0, n - 1.0] for n in image.shape[::-1]))).reshape(3, -1)
     low, high = (forth @ ends).min(axis=1), (forth @ ends).max(axis=1)
-    shape = np.ceil(high - low - 1e-3).astype(int) + 1
+    sides = np.ceil(high - low - 1e-3) + 1
+    check_grid(len(image.array), sides)
+    shape = sides.astype(int)
     affine = np.eye(4)
     affine[:3, :3] = upright
     affine[:3, 3] = image.affine[:3, 3] + upright @ low

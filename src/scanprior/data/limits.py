@@ -1,6 +1,8 @@
 """How large an image may be: a header of a few bytes can ask for all memory there is."""
 
+import math
 import os
+from collections.abc import Iterable
 
 from scanprior.contracts import InputError
 
@@ -29,6 +31,20 @@ def check_size(voxels: int, name: object) -> None:
         raise InputError(
             f"{name} says that it holds {voxels:,} voxels, more than the {limit():,} allowed; "
             "set SCANPRIOR_MAX_VOXELS higher if that is right."
+        )
+
+
+def check_grid(channels: int, shape: Iterable[float | int]) -> None:
+    """Raise :class:`InputError` where resampling would make more than :func:`limit` allows.
+
+    ``shape`` need not be whole, or finite: it is what a header and a recipe ask for.
+    """
+    asked = channels * math.prod(map(float, shape))
+    if not asked <= limit():
+        raise InputError(
+            f"resampled it would have {asked:,.0f} voxels, more than the {limit():,} allowed; "
+            "check its header, use another --spacing or --shape, or set SCANPRIOR_MAX_VOXELS "
+            "higher."
         )
 
 

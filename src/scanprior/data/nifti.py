@@ -115,7 +115,8 @@ def nifti_affine(image: Any, path: Path) -> np.ndarray:
     differs twofold in the voxel sizes. Metres
     and micrometres become mm. Voxel sizes of 0 matter only without an sform; then they are refused.
     Without either, as in Analyze, voxels are taken to run from right to left, as nibabel does for
-    either: nothing in such a file says so. Shear is kept here (``Case.read`` refuses it).
+    either: nothing in such a file says so (:func:`unoriented` tells). Shear is
+    kept here (``Case.read`` refuses it).
     """
     header = image.header
     affine = np.asarray(image.affine, dtype=float)
@@ -163,6 +164,17 @@ def forms_apart(image: Any) -> float:
     apart = float(np.linalg.norm((sform - qform)[:3] @ corners.T, axis=0).max())
     half = np.linalg.norm(sform[:3, :3], axis=0).min() / 2
     return apart * _unit(image.header) if apart > half else 0.0
+
+
+@quiet()
+def unoriented(image: Any) -> bool:
+    """Whether an :func:`opened` image says nothing of where its axes point: a NIfTI file with
+    neither form, or an Analyze file without SPM's ``.mat``."""
+    if isinstance(image.header, nib.Nifti1Header):
+        return all(form is None for form in _forms(image.header))
+    beside = image.file_map.get("mat")
+    known = beside is not None and Path(beside.filename).is_file()
+    return isinstance(image.header, nib.AnalyzeHeader) and not known
 
 
 def _forms(header: Any) -> tuple[np.ndarray | None, np.ndarray | None]:

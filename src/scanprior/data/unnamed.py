@@ -1,7 +1,7 @@
-"""What a store calls its source's files: of DICOM by hashes alone.
+"""What stores and reports call their source's files: of DICOM by hashes alone.
 
-Whoever exports DICOM names folders after patients, and a store may leave the house. Files of other
-formats are called what the user called them.
+Whoever exports DICOM names folders after patients, in spellings that no header has, and a store or
+a report may leave the house. Files of other formats are called what the user called them.
 """
 
 import re
@@ -35,13 +35,16 @@ def unnamed(case: Case) -> Case:
 def named(cases: Iterable[Case]) -> Callable[[str], str]:
     """A function that says words about :func:`unnamed` cases to the user, who must find the files:
     with the names that ``cases`` have for them."""
-    known = {
-        _hash(name): name
-        for case in cases
-        for name in (*(case.shown or ()), case.label_shown)
-        if name is not None
-    }
+    known = _names(cases)
     return lambda words: _HASH.sub(lambda found: known.get(found[0], found[0]), words)
+
+
+def legend(sentences: Iterable[str], cases: Iterable[Case]) -> dict[str, str]:
+    """The hashes in ``sentences`` about :func:`unnamed` cases, in order, with the names that
+    ``cases`` have for them."""
+    known = _names(cases)
+    used = dict.fromkeys(one for sentence in sentences for one in _HASH.findall(sentence))
+    return {one: known[one] for one in used if one in known}
 
 
 def spoken(source: Path, cases: Iterable[Case]) -> str:
@@ -68,6 +71,15 @@ def kept_label(case: Case, source: Path) -> str | None:
     if case.label is None or case.label_shown is not None:
         return case.label_shown
     return below(case.label, base_of(source))
+
+
+def _names(cases: Iterable[Case]) -> dict[str, str]:
+    return {
+        _hash(name): name
+        for case in cases
+        for name in (*(case.shown or ()), case.label_shown)
+        if name is not None
+    }
 
 
 def _hash(name: str) -> str:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from scanprior import __version__
 from scanprior.alone import closed
-from scanprior.console import console, counted
+from scanprior.console import console, counted, say
 from scanprior.contracts import InputError
 from scanprior.data import sources
 from scanprior.data.below import base_of
@@ -26,7 +26,7 @@ from scanprior.data.parallel import each
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.decathlon import declared
 from scanprior.data.store import Store
-from scanprior.data.unnamed import is_unnamed, spoken
+from scanprior.data.unnamed import is_unnamed, legend, spoken, unnamed
 from scanprior.doctor import outliers, shelf
 from scanprior.doctor.fix import fix
 from scanprior.doctor.page import page
@@ -49,7 +49,8 @@ class Doctor(SourceOptions):
     source: Path
     """The folder (or .npz file, or single scan) to look at, or a store."""
     out: Path = Path("doctor")
-    """The folder for doctor.json and doctor.html."""
+    """The folder for doctor.json and doctor.html, which call a DICOM source's files by hashes; the
+    terminal says which file each is."""
     format: str | None = None
     """decathlon, brats, dicom, folder, hdf5, photographs or medmnist; recognised when not given."""
     fix: Path | None = None
@@ -65,10 +66,11 @@ class Doctor(SourceOptions):
 def run_doctor(recipe: Doctor) -> dict[str, Any]:
     """Print a table on stderr, write ``doctor.json`` and ``doctor.html``.
 
-    Returns ``cases``, ``errors`` and ``warnings`` (counts), ``checks`` (findings of each check),
-    ``findings``, ``fixed`` (copies), ``left_out`` (what else lies in the source), ``report`` and
-    ``seconds``. Raises :class:`InputError` for a source in which no case can be named, and for
-    settings that cannot be.
+    What is written and returned calls a DICOM source's files by hashes; below the table stands
+    which file each is. Returns ``cases``, ``errors`` and ``warnings`` (counts), ``checks``
+    (findings of each check), ``findings``, ``fixed`` (copies), ``left_out`` (what else lies in the
+    source), ``report`` and ``seconds``. Raises :class:`InputError` for a source in which no case
+    can be named, and for settings that cannot be.
     """
     started = time.perf_counter()
     _check(recipe)
@@ -102,6 +104,8 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
     _write(recipe.out, written, _html(recipe, result, findings, pictures))
     if findings:
         console().print(_table(findings))
+    for name, path in walk.legend([finding.sentence for finding in findings]).items():
+        say(f"{name} is {path}")
     return result | {"seconds": round(time.perf_counter() - started, 3), "findings": listed}
 
 
@@ -134,10 +138,13 @@ class Walk(NamedTuple):
     """Case ids to the corrected copies of their files, and to those that could not be made."""
     left_out: tuple[str, ...] = ()
     """What was seen in the source and is in no case."""
+    legend: Callable[[list[str]], dict[str, str]] = lambda sentences: {}
+    """Sentences to the hashes in them and the files that these are, for the user alone."""
 
 
 def _source(recipe: Doctor) -> Walk:
-    cases, left_out = sources.search(recipe.source, recipe.format, recipe)
+    found, left_out = sources.search(recipe.source, recipe.format, recipe)
+    cases = [unnamed(case) for case in found]
     base = base_of(recipe.source)
     used = Counter(path for case in cases for path in set(case.images))
     shared = frozenset(path for path, times in used.items() if times > 1)
@@ -162,8 +169,9 @@ def _source(recipe: Doctor) -> Walk:
 
     called = spoken(recipe.source, cases)
     kept = called if is_unnamed(cases) else seen_from(recipe.out, recipe.source)
-    found = unlisted(recipe.source, cases)
-    return Walk(called, kept, _sorted(seen), found, show, correct, left_out)
+    strays = unlisted(recipe.source, cases)
+    files = partial(legend, cases=found)
+    return Walk(called, kept, _sorted(seen), strays, show, correct, left_out, files)
 
 
 def _store(recipe: Doctor) -> Walk:

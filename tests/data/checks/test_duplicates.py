@@ -36,6 +36,12 @@ def test_grades_that_disagree():
     assert "graded 2, 3" in finding.sentence
 
 
+def test_a_copy_without_a_grade_has_none_to_tell():
+    graded = [one("a", bytes="1", grade=2), one("c", bytes="1", grade=0)]
+    (finding,) = duplicates([*graded, one("b", bytes="1")])
+    assert "graded 2, 0;" in finding.sentence
+
+
 def test_label_maps_that_disagree():
     (finding,) = duplicates([one("a", voxels="x", label="p"), one("b", voxels="x", label="q")])
     assert finding.check == "duplicates that disagree"

@@ -85,6 +85,15 @@ def of_two_forms(path):
     nib.save(image, path)
 
 
+def without_orientation(path):
+    """As :func:`sound` has it, but with neither form; the label map follows."""
+    for file in (path, path.parents[1] / LABEL):
+        image = nib.load(file)
+        bare = nib.Nifti1Image(np.asanyarray(image.dataobj), None)
+        bare.header.set_zooms(image.header.get_zooms())
+        nib.save(bare, file)
+
+
 BREAK = {
     "missing": (IMAGE, lambda path: path.unlink()),
     "empty": (IMAGE, lambda path: path.write_bytes(b"")),
@@ -98,6 +107,7 @@ BREAK = {
     "label values": (LABEL, lambda path: save(path, label(1) + np.uint8(2))),
     "empty label": (LABEL, lambda path: save(path, np.zeros(SHAPE, np.uint8))),
     "two forms": (IMAGE, of_two_forms),
+    "no orientation": (IMAGE, without_orientation),
     "float label": (LABEL, lambda path: save(path, label(1).astype(np.float32))),
 }
 

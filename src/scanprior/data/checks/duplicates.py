@@ -28,8 +28,8 @@ def duplicates(seen: Sequence[Seen]) -> list[Finding]:
         labels = {one.label for one in group if one.label is not None}
         parts = sorted({one.part for one in group} & SPLITS)
         if len(grades) > 1 or len(labels) > 1:
-            said = [str(one.grade) for one in group[:6]] if grades else []
-            what = f"graded {', '.join(said)}" if grades else "with different label maps"
+            said = [str(one.grade) for one in group if one.grade is not None][:6]
+            what = f"graded {', '.join(said)}" if said else "with different label maps"
             words = f"{begin}, but {what}; find out which is right and keep that one."
             found.append(Finding("duplicates that disagree", "error", file, words, ids))
         if len(parts) > 1:

@@ -216,6 +216,9 @@ def _opened(
     for path in members(case) if case.load is from_files and not case.row else ():
         if (header := raw.header(path)) is not None:
             found.append(rules.forms(names[path], header.forms_apart))
+            # every other file of the case must lie where the first does
+            guessed = path == case.images[0] and header.unoriented
+            found.append(rules.orientation(names[path], guessed))
             found.append(rules.float_label(names[path], path == case.label and header.fractional))
     if label is not None:
         name = called if case.label is None else names[case.label]

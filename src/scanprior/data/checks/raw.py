@@ -14,7 +14,7 @@ from scanprior.contracts import InputError
 from scanprior.data.files import BROKEN, NIBABEL, PHOTOGRAPH, SITK, suffix
 from scanprior.data.itk import itk_header
 from scanprior.data.limits import counted
-from scanprior.data.nifti import forms_apart, opened, voxels
+from scanprior.data.nifti import forms_apart, opened, unoriented, voxels
 
 _PIECE = 1 << 20
 
@@ -28,6 +28,8 @@ class Header(NamedTuple):
     """Whether they are stored as fractions, or as scaled whole numbers."""
     forms_apart: float = 0.0
     """How far, in mm, a NIfTI file's sform and qform lie apart (``nifti.forms_apart``)."""
+    unoriented: bool = False
+    """Whether it says nothing of where its axes point (``nifti.unoriented``)."""
 
 
 def header(path: Path) -> Header | None:
@@ -40,7 +42,8 @@ def header(path: Path) -> Header | None:
             scaled = (getattr(proxy, "slope", 1), getattr(proxy, "inter", 0)) != (1, 0)
             kind = image.get_data_dtype()
             count = counted(math.prod(map(int, image.shape)), kind.itemsize)
-            return Header(count, kind.kind == "f" or scaled, forms_apart(image))
+            fractional = kind.kind == "f" or scaled
+            return Header(count, fractional, forms_apart(image), unoriented(image))
         if ending in SITK:
             reader = itk_header(path)
             kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())

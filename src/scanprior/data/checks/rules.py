@@ -130,6 +130,17 @@ def forms(name: str, apart: float) -> Finding | None:
     return Finding("two forms", "warning", name, said)
 
 
+def orientation(name: str, unoriented: bool) -> Finding | None:
+    """A header that does not say where the axes point."""
+    if not unoriented:
+        return None
+    said = (
+        f"{name} does not say where its axes point; they were taken to run to the left, the front "
+        "and the head, so check that, or convert it anew with its orientation."
+    )
+    return Finding("no orientation", "warning", name, said)
+
+
 def shapes(name: str, mine: Sequence[int], beside: str, theirs: Sequence[int]) -> Finding | None:
     """Two files of a case that have not the same number of voxels along every axis."""
     if tuple(mine) == tuple(theirs):

@@ -4,6 +4,7 @@ A module a format: ``NAME``, ``recognise(source)``, ``cases(source, options)``.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -64,14 +65,24 @@ def search(source: Path, format: str | None, options: SourceOptions) -> Found:
             mixed.check_one_kind(source, kinds, module.NAME, cases)
         if not tells:
             left_out = mixed.words(kinds, module.NAME)
+    if source.is_dir():
+        left_out += mixed.passed_by(source, cases)
     if left_out:
         say(f"left out {', '.join(left_out)}.")
     if not cases:
         raise InputError(f"{source} holds no image that the format {module.NAME} knows.")
+    _check_names(cases)
+    return Found(sorted(cases, key=lambda case: case.id), left_out)
+
+
+def _check_names(cases: Sequence[Case]) -> None:
     name, count = Counter(case.id.casefold() for case in cases).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{source} has {count} cases called {name!r}; give each its own name.")
-    return Found(sorted(cases, key=lambda case: case.id), left_out)
+        first, other, *_ = (case for case in cases if case.id.casefold() == name)
+        raise InputError(
+            f"{count} scans would be called {first.id!r}, as {first.called} and {other.called}; "
+            "rename all but one (case, and signs but dots and hyphens, tell no names apart)."
+        )
 
 
 def _module(source: Path, format: str | None) -> ModuleType:

@@ -16,6 +16,8 @@ from scanprior.data.geometry import sheared, straightened
 from scanprior.data.image import Image
 from scanprior.data.pairs import parts
 
+_LONGEST = 200
+"""Bytes of an id: file systems take 255, of which the endings of stored files need some."""
 Partition = Literal["train", "val", "test", "unlabelled"]
 
 
@@ -122,7 +124,10 @@ class Case:
                 f"{self.called} lies askew (its axes are {sheared(image.affine):.1f} degrees off "
                 "right angles: a tilted gantry or a sheared affine); resample it with --straighten."
             )
-        return straightened(image, 1), label and straightened(label, 0)
+        try:
+            return straightened(image, 1), label and straightened(label, 0)
+        except InputError as error:
+            raise InputError(f"{self.called}: {error}") from error
 
     def file_hashes(self) -> str | list[str] | None:
         """Of the bytes of each image file; None where the file holds many images or the image many
@@ -171,20 +176,30 @@ def case_of(
     load: Callable[[Case], tuple[Image, Image | None]] = from_files,
     row: int | None = None,
 ) -> Case:
-    """A case with an id that can be a file's name, and the patient that the options find in it."""
-    identity = re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "case"
+    """A case with an id that can be a file's name, and the patient that the options find in it.
+
+    Of a name too long for the files that are called after the case its beginning and a hash.
+    """
+    whole = re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "case"
     known = label is not None or grade is not None
     part: Partition = partition or ("train" if known else "unlabelled")
-    patient = patient_of(identity, options.patient)
+    identity = _short(whole)
+    patient = identity if options.patient is None else patient_of(whole, options.patient)
     return Case(
         identity, images, label, grade, patient, part, load, row, straighten=options.straighten
     )
 
 
-def patient_of(identity: str, pattern: str | None) -> str:
-    """The id, or what ``pattern`` (a regular expression; its first group, if any) finds in it."""
-    if pattern is None:
+def _short(identity: str) -> str:
+    told = identity.encode()
+    if len(told) <= _LONGEST:
         return identity
+    digest = hashlib.sha256(told).hexdigest()[:16]
+    return f"{told[: _LONGEST - 17].decode(errors='ignore')}_{digest}"
+
+
+def patient_of(identity: str, pattern: str) -> str:
+    """What ``pattern`` (a regular expression; its first group, if any) finds in an id."""
     try:
         found = re.search(pattern, identity)
     except re.error as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.image import Image
 from scanprior.data.sources.case import Case, Found, SourceOptions, case_of
@@ -23,9 +24,11 @@ from scanprior.data.sources.dicom_kind import SEGMENTATION, is_dicom
 from scanprior.data.sources.dicom_names import hashed, reason, shown
 from scanprior.data.sources.dicom_pixels import read_mosaic
 from scanprior.data.sources.dicom_read import read_photograph, read_series
-from scanprior.data.sources.dicom_stack import by_orientation, stacked
+from scanprior.data.sources.dicom_stack import by_orientation, parted, stacked
 
 NAME = "dicom"
+_TOLD = 10
+"""Series that make several images of which the user is told each."""
 
 
 def recognise(source: Path) -> bool:
@@ -37,7 +40,8 @@ def cases(source: Path, options: SourceOptions) -> Found:
     """What the tree holds; what is no scan is left out, and counted.
 
     A file that cannot be read, a series that is no regular stack and one of which an image is there
-    twice, differently, are cases whose reading says why, so that they are reported.
+    twice, differently, are cases whose reading says why, so that they are reported. Of a series
+    that makes several images the user is told why.
     """
     headers: dict[Path, Header] = {}
     broken: dict[Path, str] = {}
@@ -60,11 +64,14 @@ def cases(source: Path, options: SourceOptions) -> Found:
         for name in header.drawn_on:
             drawn.setdefault(name, []).append(path)
     found = [_broken(path, names[path], why, options) for path, why in broken.items()]
+    several: list[str] = []
     for name, frames in images.series.items():
         if name in images.clashes:
             found.append(_clashing(frames, images.clashes[name], names, options))
             continue
         groups = by_orientation(frames)
+        if (why := parted(groups)) is not None:
+            several.append(f"series {_name(frames[0])}: {why}.")
         here: list[Case] = []
         for number, group in enumerate(groups):
             here += _of_group(group, number if len(groups) > 1 else None, names, options)
@@ -74,6 +81,10 @@ def cases(source: Path, options: SourceOptions) -> Found:
                 here[at] = _labelled(here[at], path, names[path])
                 left_out[SEGMENTATION] -= 1
         found += here
+    for sentence in several[:_TOLD]:
+        say(sentence)
+    if len(several) > _TOLD:
+        say(f"{len(several) - _TOLD} more series became several images each.")
     listed = (f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0)
     return Found(found, tuple(listed))
 

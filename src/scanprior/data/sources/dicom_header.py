@@ -15,7 +15,7 @@ import numpy as np
 import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from scanprior.data.sources.dicom_kind import SEGMENTATION, image_type, kind_of_no_scan
+from scanprior.data.sources.dicom_kind import SEGMENTATION, image_type, kind_of_no_scan, modality_of
 from scanprior.data.sources.dicom_mosaic import tiled
 from scanprior.data.sources.dicom_names import (
     HeaderError,
@@ -174,8 +174,8 @@ def _frame(
         number=number,
         series=series_of(data, path, patient, data.get("SeriesInstanceUID")),
         patient=patient,
-        uid=image_hash(data.get("SOPInstanceUID") or path.as_posix()),
-        modality=_letters(str(data.get("Modality") or "OT")),
+        uid=image_hash(data.get("SOPInstanceUID") or path.absolute()),
+        modality=modality_of(data),
         shape=(int(data.Rows), int(data.Columns), int(data.get("SamplesPerPixel") or 1)),
         position=position,
         orientation=orientation or (),
@@ -194,13 +194,14 @@ def patient_of(data: pydicom.Dataset, path: Path) -> str:
         return hashed("patient", data.get("IssuerOfPatientID") or "", number)
     if str(data.get("PatientName") or "").strip():
         return hashed("patient", data.get("PatientName"), data.get("PatientBirthDate"))
-    return hashed("patient", data.get("StudyInstanceUID") or path.parent)
+    return hashed("patient", data.get("StudyInstanceUID") or path.parent.absolute())
 
 
 def series_of(data: pydicom.Dataset, path: Path, patient: str, uid: Any) -> str:
-    """Hash of a series of the patient and of the file's study; of the folder without an ``uid``."""
+    """Hash of a series of the patient and of the file's study; without an ``uid`` of the folder,
+    the same from wherever its path is typed."""
     study = data.get("StudyInstanceUID", "")
-    return hashed("series", patient, study, uid or path.parent.as_posix())
+    return hashed("series", patient, study, uid or path.parent.absolute())
 
 
 def _gram(orientation: tuple[float, ...]) -> np.ndarray:
@@ -212,10 +213,8 @@ def _floats(value: Any, count: int) -> tuple[float, ...] | None:
     if value is None or value == "":
         return None
     numbers = tuple(float(part) for part in value)
-    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+    if len(numbers) != count:
         raise HeaderError(f"{len(numbers)} numbers where {count} belong")
+    if not all(math.isfinite(number) for number in numbers):
+        raise HeaderError("a position, direction or pixel size that is no finite number")
     return numbers
-
-
-def _letters(word: str) -> str:
-    return "".join(letter for letter in word if letter.isascii() and letter.isalnum())[:8] or "OT"

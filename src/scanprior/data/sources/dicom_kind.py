@@ -22,6 +22,14 @@ _NO_SCAN = {
     "1.2.840.10008.1.3.10": "directory",
 }
 _SCREEN = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture; its multi-frame kinds begin alike
+_MODALITIES = (
+    # of PS3.3 C.7.3.1.1.1 those that take images, retired ones too
+    *("BDUS", "BI", "BMD", "CFM", "CR", "CT", "DF", "DG", "DMS", "DS", "DX"),
+    *("ES", "FA", "FS", "GM", "IO", "IVOCT", "IVUS", "LS", "MG", "MR", "NM"),
+    *("OAM", "OCT", "OP", "OPM", "OPT", "OPTBSV", "OPTENF", "OSS", "OT"),
+    *("PA", "PT", "PX", "RF", "RG", "RTIMAGE", "SC", "SM", "ST", "TG"),
+    *("US", "XA", "XC"),
+)
 _SECTIONS = ("CT", "MR", "PT", "NM")
 
 
@@ -54,6 +62,12 @@ def kind_of_no_scan(data: pydicom.Dataset, kind: str) -> str | None:
     if kind.startswith(_SCREEN) and cut and "ImagePositionPatient" not in data:
         return "screen capture"
     return None
+
+
+def modality_of(data: pydicom.Dataset) -> str:
+    """The modality, ``OT`` (other) for one that DICOM does not define: a name may stand there."""
+    said = str(data.get("Modality", "")).strip().upper()
+    return said if said in _MODALITIES else "OT"
 
 
 def image_type(data: pydicom.Dataset) -> list[str]:

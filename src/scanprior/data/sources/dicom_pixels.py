@@ -17,6 +17,8 @@ from scanprior.data.sources.dicom_header import Frame
 from scanprior.data.sources.dicom_mosaic import mosaic_grid, tiles
 from scanprior.data.sources.dicom_names import HeaderError, quiet
 
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
 
 def read_frames(path: Path, frames: Sequence[Frame]) -> Iterator[np.ndarray]:
     """Each of the file's ``frames`` as ``(samples, rows, columns)``, float32, in this order.
@@ -26,6 +28,8 @@ def read_frames(path: Path, frames: Sequence[Frame]) -> Iterator[np.ndarray]:
     """
     with quiet():
         data = _dataset(path)
+        if not any(name in data for name in _PIXELS):
+            raise HeaderError("the file holds none")
         _check_length(data)
         numbers = [frame.number or 0 for frame in frames]
         for frame, stored in zip(frames, iter_pixels(data, indices=numbers), strict=True):

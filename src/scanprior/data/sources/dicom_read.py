@@ -11,7 +11,7 @@ from scanprior.data.image import Image, spacing_of
 from scanprior.data.limits import check_size
 from scanprior.data.sources.case import Case
 from scanprior.data.sources.dicom_header import BROKEN, Frame
-from scanprior.data.sources.dicom_names import reason
+from scanprior.data.sources.dicom_names import HeaderError, reason
 from scanprior.data.sources.dicom_pixels import read_frames, read_mosaic
 from scanprior.data.sources.dicom_seg import segments
 from scanprior.data.sources.dicom_stack import stacked
@@ -91,9 +91,11 @@ def _mosaics(case: Case, frames: Sequence[Frame]) -> Image:
 
 def _undecoded(case: Case, path: Path, error: BaseException) -> InputError:
     name = (case.shown or case.images)[case.images.index(path)]
+    why = reason(error)
+    if not isinstance(error, HeaderError):
+        why += ", cut short or of an unknown compression"
     return InputError(
-        f"{name} has pixels that cannot be decoded ({reason(error)}, cut short or of an unknown "
-        "compression); restore it or leave it out."
+        f"{name} has pixels that cannot be decoded ({why}); restore it or leave it out."
     )
 
 

@@ -39,19 +39,42 @@ def by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
     groups: list[list[Frame]] = []
     for frame in sorted(frames, key=lambda f: (f.shape, f.order, f.uid)):
         for group in groups:
-            other = group[0]
-            if (
-                frame.shape == other.shape
-                and frame.mosaic == other.mosaic
-                and len(frame.orientation) == len(other.orientation)
-                and np.allclose(frame.orientation, other.orientation, atol=1e-3)
-                and np.allclose(frame.spacing, other.spacing, rtol=1e-3)
-            ):
+            if not _differences(frame, group[0]):
                 group.append(frame)
                 break
         else:
             groups.append([frame])
     return groups
+
+
+def parted(groups: Sequence[Sequence[Frame]]) -> str | None:
+    """Why one series, sorted :func:`by_orientation`, makes several images; None where it makes one,
+    or volumes on one grid."""
+    frames = [frame for group in groups for frame in group]
+    lost = [frame for frame in frames if frame.position is None]
+    images = len(lost) + sum(group[0].position is not None for group in groups)
+    if images < 2:
+        return None
+    if lost:
+        why = f"{'some' if len(lost) < len(frames) else 'they'} have no position"
+    else:
+        found = [word for group in groups for word in _differences(frames[0], group[0])]
+        why = f"they differ in {' and '.join(dict.fromkeys(found))}"
+    return f"{len(frames)} slices became {images} images, for {why}"
+
+
+def _differences(one: Frame, other: Frame) -> list[str]:
+    """In what two frames differ so that no stack holds both."""
+    turned = len(one.orientation) != len(other.orientation) or not np.allclose(
+        one.orientation, other.orientation, atol=1e-3
+    )
+    differ = {
+        "size": one.shape != other.shape,
+        "kind (mosaics or slices)": one.mosaic != other.mosaic,
+        "orientation": turned,
+        "pixel size": not np.allclose(one.spacing, other.spacing, rtol=1e-3),
+    }
+    return [word for word, said in differ.items() if said]
 
 
 def stacked(frames: Sequence[Frame], name: str, *, uneven: bool) -> Stack:

@@ -1,5 +1,7 @@
 """What lies in a folder beside the scans that are read from it: nothing is left out in silence."""
 
+import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +25,13 @@ _ABOUT = (
     *(".json", ".xml", ".yaml", ".yml", ".toml", ".bval", ".bvec", ".py", ".sh", ".sha256"),
 )
 _OTHER = ""
+_PLURALS = {
+    "hidden folder": "hidden folders",
+    "hidden file": "hidden files",
+    "link to a folder": "links to folders",
+    "dead link": "dead links",
+    "pipe or device": "pipes or devices",
+}
 
 Kinds = dict[str, list[Path]]
 """Files by the name of the format that reads them; by an empty one where none does."""
@@ -59,6 +68,35 @@ def words(kinds: Kinds, own: str) -> tuple[str, ...]:
         _counted(name, files) + " in no case" * (name == own)
         for name, files in sorted(kinds.items())
     )
+
+
+def passed_by(source: Path, cases: Iterable[Case]) -> tuple[str, ...]:
+    """What no format looks into, a few words a kind: what is hidden, links to folders and to
+    nothing, pipes. What a case is read from, as through a link that a list names, does not count.
+    """
+    files = {path for case in cases for path in case.files}
+    used = files.union(*(path.parents for path in files))
+    found: Counter[str] = Counter()
+    for name, folders, others in os.walk(source):
+        here = Path(name)
+        passed = {one: _passed(here / one) for one in (*folders, *others) if here / one not in used}
+        found.update(kind for kind in passed.values() if kind)
+        folders[:] = [one for one in folders if not passed.get(one)]
+    return tuple(
+        f"{found[kind]} {kind if found[kind] == 1 else plural}"
+        for kind, plural in _PLURALS.items()
+        if found[kind]
+    )
+
+
+def _passed(path: Path) -> str | None:
+    if path.name.startswith("."):
+        return "hidden folder" if path.is_dir() else "hidden file"
+    if path.is_dir():
+        return "link to a folder" if path.is_symlink() else None
+    if path.is_file():
+        return None
+    return "dead link" if path.is_symlink() and not path.exists() else "pipe or device"
 
 
 def _counted(name: str, files: Iterable[Path]) -> str:
