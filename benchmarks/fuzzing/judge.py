@@ -11,6 +11,7 @@ import numpy as np
 from scanprior.data import sources
 from scanprior.data.sources import SourceOptions
 from scanprior.data.store import Store, Volume
+from scanprior.data.unnamed import named
 
 from . import reference
 from .reference import Scan
@@ -111,13 +112,18 @@ def normal(store: Path) -> Verdicts:
     return verdicts
 
 
-def looked(out: Path, cases: dict[str, list[str]]) -> Verdicts:
-    """Each case with what doctor said of it; ``cases`` are their files."""
+def in_words(source: Path) -> Callable[[str], str]:
+    """What gives the hashes in a report about DICOM back their names, as the terminal does."""
+    return named(sources.find(source, None, SourceOptions()))
+
+
+def looked(out: Path, cases: dict[str, list[str]], words: Callable[[str], str]) -> Verdicts:
+    """Each case with what doctor said of it, in :func:`in_words`; ``cases`` are their files."""
     verdicts = dict.fromkeys(cases, Verdict("correct volume"))
     for finding in json.loads((out / "doctor.json").read_text())["findings"]:
         for case in finding["cases"] if finding["severity"] == "error" else ():
             names = (Path(name).name for name in cases.get(case, ()))
-            said = sentence(finding["sentence"], finding["file"], *names)
+            said = sentence(words(finding["sentence"]), words(finding["file"]), *names)
             verdicts[case] = worst([said, verdicts.get(case, said)])
     return verdicts
 

@@ -86,7 +86,7 @@ def _judge(
 ) -> None:
     """Print each mutant's verdict as JSON."""
     out, base = how.home / "out", how.home / given
-    names = judge.cases_of(base)
+    names, words = judge.cases_of(base), judge.in_words(base)
     base = base if base.is_dir() else base.parent
     expected = how.expected(source, {m.name: m for m in mutants})
     if verb == "prepare":
@@ -94,7 +94,7 @@ def _judge(
     elif verb == "prepare, z-scores":
         verdicts = judge.normal(out)
     elif verb == "doctor":
-        verdicts = judge.looked(out, names)
+        verdicts = judge.looked(out, names, words)
     else:
         verdicts = judge.predicted(out, told, names, base, expected)
     found: Verdicts = {}

@@ -31,6 +31,16 @@ def test_the_last_two_are_kept_and_named_by_step_and_content(tmp_path: Path):
     assert newest(tmp_path / "elsewhere") is None
 
 
+def test_killed_before_the_third_was_removed_a_finished_run_still_keeps_two(tmp_path: Path):
+    train(tmp_path, steps=3)
+    early = names(tmp_path)[0]
+    content = early.read_bytes()
+    train(tmp_path)
+    early.write_bytes(content)
+    train(tmp_path)
+    assert [step_of(path) for path in names(tmp_path)] == [4, 5]
+
+
 @pytest.mark.parametrize("harm", ["flip", "truncate", "empty"])
 def test_a_damaged_newest_one_falls_back_to_the_one_before_and_says_so(
     tmp_path: Path, harm: str, capsys: pytest.CaptureFixture[str]

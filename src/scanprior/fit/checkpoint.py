@@ -86,13 +86,15 @@ def load(fabric: Fabric, path: Path, state: dict[str, Any], *, must_be: Set[str]
 
 
 def restore(path: Path, learner: Learner) -> None:
-    """Give ``learner`` the checkpoint's weights; :class:`InputError` where they do not fit."""
+    """Give ``learner`` the weights of a finished run's checkpoint, and finish what a kill after it
+    was written cut off; :class:`InputError` where the weights do not fit."""
     try:
         learner.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["learner"])
     except _UNLIKE as error:
         raise InputError(
             f"{path} does not fit this encoder and task; give the changed run a folder of its own."
         ) from error
+    _prune(path.parent, path)
 
 
 def find(out: Path) -> Path | None:
@@ -152,7 +154,7 @@ def _prune(folder: Path, latest: Path) -> None:
     before = [p for p in _all(folder) if step_of(p) < step_of(latest)][-(KEPT - 1) :]
     for path in _all(folder):
         if path != latest and path not in before:
-            path.unlink()
+            path.unlink(missing_ok=True)  # several processes may restore at once
 
 
 def _digest(path: Path) -> str:
