@@ -1,8 +1,10 @@
 """Write the README's tables from the committed results. ``--check`` only compares."""
 
+import csv
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +59,51 @@ def demo(found: list[dict[str, Any]]) -> list[list[str]]:
     return rows
 
 
-TABLES: dict[str, Callable[[Any], list[list[str]]]] = {
-    "pretext_accuracy": accuracy,
-    "speed": speed,
-    "scratch_curve": scratch,
-    "demo": demo,
+def study(folder: Path, score: str) -> list[list[str]]:
+    """Scratch's score, and each start's difference to it with its interval, by number of labels."""
+    scores, differences = (_rows(folder / f"{name}.csv") for name in ("scores", "comparisons"))
+    labels = list(dict.fromkeys(row["labels"] for row in scores))
+    table = [["start", *(f"{count} labels" for count in labels)]]
+    scratch = {row["labels"]: float(row[score]) for row in scores if row["start"] == "scratch"}
+    table.append(["scratch", *(f"{scratch[count]:.4f}" for count in labels)])
+    for start in dict.fromkeys(row["start"] for row in differences):
+        found = {row["labels"]: row for row in differences if row["start"] == start}
+        table.append([start, *(_difference(found[count]) for count in labels)])
+    return table
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _difference(row: dict[str, str]) -> str:
+    difference, low, high = (float(row[name]) for name in ("difference", "low", "high"))
+    shown = f"{difference:+.4f} ({low:+.4f} to {high:+.4f})"
+    return f"**{shown}**" if row["verdict"] == "better" else shown
+
+
+def _of(make: Callable[[Any], list[list[str]]]) -> Callable[[Path], list[list[str]]]:
+    return lambda path: make(json.loads(path.read_text()))
+
+
+TABLES: dict[str, Callable[[Path], list[list[str]]]] = {
+    "pretext_accuracy.json": _of(accuracy),
+    "speed.json": _of(speed),
+    "scratch_curve.json": _of(scratch),
+    "demo.json": _of(demo),
+    "hippocampus": partial(study, score="dice"),
+    "retinamnist": partial(study, score="kappa"),
 }
 
 
 def written(text: str) -> str:
     """``text`` with every table between its two comments made anew."""
     for name, make in TABLES.items():
-        rows = make(json.loads((HERE / "results" / f"{name}.json").read_text()))
+        rows = make(HERE / "results" / name)
         lines = [f"| {' | '.join(row)} |" for row in rows]
         lines.insert(1, f"| {' | '.join('---' for _ in rows[0])} |")
-        start = f"benchmarks/results/{name}.json -->\n"
+        start = f"benchmarks/results/{name} -->\n"
         before, rest = text.split(start)
         after = rest[rest.index("<!-- end -->") :]
         text = before + start + "\n".join(lines) + "\n" + after

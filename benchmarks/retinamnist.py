@@ -5,6 +5,8 @@
     scanprior study benchmarks/retinamnist.py
     scanprior report demo/retinamnist/study --out benchmarks/results/retinamnist
 
+The committed results.csv.gz is the study's results.csv, packed; unpacked, report reads it.
+
 1080 images to take labels from, 120 that draw the convergence curve, 400 to test on, 28x28 pixels
 each, brought to 32x32, which the encoder can halve. Pretraining sees the 1200 images that are not
 tested on, without their grades. Fine-tuning's learning rate was chosen for scratch, of 1e-3 and
