@@ -235,6 +235,16 @@ TIMES = [
 ]
 
 
+def rewrite(path, name, value):
+    """The file with another value of an element; None takes the element away."""
+    data = pydicom.dcmread(path)
+    if value is None:
+        delattr(data, name)
+    else:
+        setattr(data, name, value)
+    pydicom.dcmwrite(path, data)
+
+
 def film(folder, tags):
     """Two volumes at the same positions, the later in the first files, told apart by ``tags``."""
     for time in (1, 0):
@@ -421,12 +431,7 @@ def test_a_file_that_is_cut_short_is_named(tmp_path):
 def test_what_a_slice_lacks_is_said(tmp_path, name, value, said):
     path = write_series(tmp_path, array_of(), affine_of())[3]
     with disable_value_validation():
-        data = pydicom.dcmread(path)
-        if value is None:
-            delattr(data, name)
-        else:
-            setattr(data, name, value)
-        pydicom.dcmwrite(path, data)
+        rewrite(path, name, value)
     (case,) = [case for case in sources.find(tmp_path, None, NONE) if path in case.images]
     with pytest.raises(InputError, match=said):
         case.read()
@@ -444,12 +449,7 @@ def test_what_a_slice_lacks_is_said(tmp_path, name, value, said):
 def test_why_a_series_makes_several_images_is_said(tmp_path, capsys, name, value, said):
     array = array_of(shape=(10, 8, 9))
     for path in write_series(tmp_path, array, affine_of())[:5]:
-        data = pydicom.dcmread(path)
-        if value is None:
-            delattr(data, name)
-        else:
-            setattr(data, name, value)
-        pydicom.dcmwrite(path, data)
+        rewrite(path, name, value)
     sources.find(tmp_path, None, NONE)
     told = capsys.readouterr().err
     assert told.count("series ") == (said is not None)

@@ -40,9 +40,14 @@ def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     return (np.stack(channels, axis=1), np.eye(4)) if several else (channels[0], None)
 
 
+def _mapped(path: Path) -> np.ndarray:
+    # said, though it is numpy's default: an array of Python objects would run their code
+    return np.load(path, allow_pickle=False, mmap_mode="r")
+
+
 def numpy_shape(path: Path) -> tuple[int, ...]:
     """Of a ``.npy`` file's array, from its header."""
-    return np.load(path, allow_pickle=False, mmap_mode="r").shape
+    return _mapped(path).shape
 
 
 def read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -51,8 +56,7 @@ def read_numpy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
     Nothing but numbers is loaded: an array of Python objects is refused.
     """
-    # said, though it is numpy's default: an array of Python objects would run their code
-    array = np.load(path, allow_pickle=False, mmap_mode="r")
+    array = _mapped(path)
     check_size(array.size, path)
     if array.dtype.kind not in "iufb":
         raise InputError(f"{path} holds {array.dtype} values; give one real number a voxel.")
