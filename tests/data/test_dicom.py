@@ -440,21 +440,20 @@ def test_what_a_slice_lacks_is_said(tmp_path, name, value, said):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("PixelSpacing", [2, 2], "10 slices became 2 images, for they differ in pixel size."),
+        ("PixelSpacing", [2, 2], "10 slices became 2 images, for they differ in pixel size;"),
         ("ImageOrientationPatient", [0, 1, 0, 0, 0, 1], "2 images, for they differ in orientation"),
-        ("ImagePositionPatient", None, "10 slices became 6 images, for some have no position."),
+        ("ImagePositionPatient", None, "10 slices became 6 images, for some have no position;"),
         ("InstanceNumber", 3, None),
     ],
 )
-def test_why_a_series_makes_several_images_is_said(tmp_path, capsys, name, value, said):
+def test_why_a_series_makes_several_images_is_remarked(tmp_path, name, value, said):
     array = array_of(shape=(10, 8, 9))
     for path in write_series(tmp_path, array, affine_of())[:5]:
         rewrite(path, name, value)
-    sources.find(tmp_path, None, NONE)
-    told = capsys.readouterr().err
-    assert told.count("series ") == (said is not None)
-    assert (said or "") in told
-    assert not any(secret in told for secret in SECRETS)
+    told = [remark for case in sources.find(tmp_path, None, NONE) for remark in case.remarks]
+    assert len(told) == (said is not None)
+    assert (said or "") in " ".join(told)
+    assert not any(secret in " ".join(told) for secret in SECRETS)
 
 
 def test_nothing_of_the_patient_is_in_a_case(tmp_path, capsys, monkeypatch):

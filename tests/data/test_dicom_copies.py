@@ -61,15 +61,15 @@ def test_a_copy_that_vanishes_while_it_is_sorted_is_left_out(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("mine", "copies", "slices"),
+    ("mine", "copies", "slices", "remarks"),
     [
-        (range(9), range(9), [9]),
-        (range(9), range(3, 7), [9]),
-        (range(3, 7), range(9), [9]),
-        (range(6), range(3, 9), [6, 6]),
+        (range(9), range(9), [9], []),
+        (range(9), range(3, 7), [9], []),
+        (range(3, 7), range(9), [9], []),
+        (range(6), range(3, 9), [6, 6], ["3 of the images of its series are in series"]),
     ],
 )
-def test_no_series_loses_some_of_its_slices_to_another(tmp_path, mine, copies, slices):
+def test_no_series_loses_some_of_its_slices_to_another(tmp_path, mine, copies, slices, remarks):
     """Two patients' series, as of a scan and its anonymous copy; whose file is the larger one
     changes from slice to slice."""
     for k, path in enumerate(write_series(tmp_path, array_of(), AFFINE)):
@@ -80,6 +80,10 @@ def test_no_series_loses_some_of_its_slices_to_another(tmp_path, mine, copies, s
             path.unlink()
     found = sources.search(tmp_path, None, NONE)
     assert [len(case.files) for case in found.cases] == slices
+    told = [(case, remark) for case in found.cases for remark in case.remarks]
+    for (case, remark), begins in zip(told, remarks, strict=True):
+        assert remark.startswith(begins)
+        assert any(other.id in remark for other in found.cases if other is not case)
     fallen = len(mine) + len(copies) - sum(slices)
     assert found.left_out == (f"{fallen} x second copy of an image",) * (fallen > 0)
 

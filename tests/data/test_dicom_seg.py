@@ -236,6 +236,23 @@ def test_prepare_takes_it_as_the_label_map_of_the_same_images(tmp_path):
     assert not [secret for secret in SECRETS if secret in told]
 
 
+def test_it_stays_with_the_copy_that_is_kept(tmp_path):
+    """Drawn on a series that falls out, for another patient's holds all of its images and more."""
+    paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in paths[:-2]:
+        data = pydicom.dcmread(path)
+        data.PatientID = "hidden"
+        data.save_as(other / path.name)
+    label = boxes()[:-2]
+    drawn(only(other), label, tmp_path / "seg")
+    _, read = only(tmp_path).read()
+    assert read is not None
+    assert np.array_equal(read.array[0, :-2], label)
+    assert not read.array[0, -2:].any()
+
+
 def test_headers_that_are_odd_or_poor(tmp_path, caplog, capsys):
     paths = write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
     with writer.quiet():

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import h5py
 import nibabel as nib
@@ -138,6 +139,43 @@ def test_what_no_format_looks_into_gets_a_word(tmp_path, write):
         "1 dead link",
         "1 pipe or device",
     )
+
+
+@pytest.mark.parametrize("write", [nifti, dicom])
+def test_a_locked_folder_gets_a_word(tmp_path, monkeypatch, write):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    write(tmp_path)
+    scandir = os.scandir
+
+    def scanned(path):  # chmod would not stop a test that runs as root
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    found = sources.search(tmp_path, None, NONE)
+    assert len(found.cases) == 1
+    assert found.left_out == ("1 folder that may not be opened",)
+
+
+def test_a_source_of_links_alone_says_so(tmp_path):
+    source = tmp_path / "in"
+    for folder in (source, tmp_path / "elsewhere"):
+        folder.mkdir()
+    nifti(tmp_path / "elsewhere")
+    (source / "link").symlink_to(tmp_path / "elsewhere")
+    said = r"no known format \(not looked into: 1 link to a folder\); give one of"
+    with pytest.raises(InputError, match=said):
+        sources.search(source, None, NONE)
+
+
+def test_beside_a_dicomdir_nothing_is_left_out_in_silence(tmp_path):
+    dicom(tmp_path)
+    (tmp_path / "DICOMDIR").write_bytes(b"")
+    (tmp_path / ".hidden").mkdir()
+    found = sources.search(tmp_path / "DICOMDIR", "dicom", NONE)
+    assert "1 hidden folder" in found.left_out
 
 
 def test_a_link_that_cases_are_read_through_is_not_left_out(tmp_path):

@@ -11,7 +11,7 @@ from scanprior import cli
 from scanprior.contracts import InputError
 from scanprior.doctor import Doctor, run_doctor
 from tests.data.dicom_files import SECRETS, write_series
-from tests.data.test_dicom import enhanced
+from tests.data.test_dicom import enhanced, rewrite
 from tests.doctor.scans import AFFINE, SHAPE, label, save, scan, sound
 from tests.doctor.test_fix import NOISY, hashes
 
@@ -176,14 +176,18 @@ def test_no_patient_reaches_a_report(tmp_path, capsys):
     cut = write_series(folder / "cut", draw + 1, turned, "cut")[2]
     cut.write_bytes(cut.read_bytes()[:-100])
     write_series(folder / "large", draw + 2, np.diag([900.0, 900.0, 900.0, 1.0]), "large")
+    for path in write_series(folder / "parted", draw + 3, turned, "parted")[:4]:
+        rewrite(path, "PixelSpacing", [2, 2])
     (folder / "PID0815.dcm").write_bytes(b"broken")
     (folder / "copy/Miller.nii.gz").write_bytes(b"another's")
     (tree / "dataset.json").write_text(json.dumps({"labels": {"0": "background"}}))
     code, result, screen = run(capsys, *line(tree, "--format", "dicom"))
     assert code == 2
-    found = {"constant", "duplicates", "refused", "spacing", "unreadable"}
+    found = {"constant", "duplicates", "refused", "series", "spacing", "unreadable"}
     assert set(result["checks"]) == found
-    assert (result["checks"]["refused"], result["cases"]) == (2, 7)
+    assert (result["checks"]["refused"], result["cases"]) == (2, 9)
+    (parted,) = (one for one in result["findings"] if one["check"] == "series")
+    assert "9 slices became 2 images, for they differ in pixel size" in parted["sentence"]
     told = screen + json.dumps(result)
     told += "".join(
         (tmp_path / "out" / name).read_text() for name in ("doctor.json", "doctor.html")

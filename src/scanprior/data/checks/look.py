@@ -45,12 +45,13 @@ def look(case: Case, base: Path, said: Declared) -> Look:
     """
     names = _names(case, base)
     called = called_below(case, base)
+    odd = [Finding("series", "warning", called, f"{called}: {why}.") for why in case.remarks]
     try:
         image, label = case.read()
         found = _opened(called, case, names, said, image, label)
-        return Look(told(case.id, found), image, label)
+        return Look(told(case.id, [*odd, *found]), image, label)
     except (InputError, *BROKEN) as error:
-        return Look(told(case.id, _at_fault(called, case, names, error)))
+        return Look(told(case.id, [*odd, *_at_fault(called, case, names, error)]))
 
 
 def called_below(case: Case, base: Path) -> str:

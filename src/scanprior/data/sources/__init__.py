@@ -65,8 +65,9 @@ def search(source: Path, format: str | None, options: SourceOptions) -> Found:
             mixed.check_one_kind(source, kinds, module.NAME, cases)
         if not tells:
             left_out = mixed.words(kinds, module.NAME)
-    if source.is_dir():
-        left_out += mixed.passed_by(source, cases)
+    searched = dicom.folder_of(source) if tells else source
+    if searched is not None:
+        left_out += mixed.passed_by(searched, cases)
     if left_out:
         say(f"left out {', '.join(left_out)}.")
     if not cases:
@@ -89,6 +90,8 @@ def _module(source: Path, format: str | None) -> ModuleType:
     for module in _FORMATS:
         if format == module.NAME or (format is None and module.recognise(source)):
             return module
+    passed = mixed.passed_by(source, ())
+    inside = f" (not looked into: {', '.join(passed)})" if passed else ""
     raise InputError(
-        f"{source} is of no known format; give one of {', '.join(names())} with --format."
+        f"{source} is of no known format{inside}; give one of {', '.join(names())} with --format."
     )

@@ -74,6 +74,8 @@ class Case:
     """The same for ``label``."""
     place: tuple[tuple[float, ...], ...] | None = None
     """The affine, where one file's header does not tell it."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about where it was found, and what to do, without the patient."""
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -7,18 +7,17 @@ channels of one with ``--fourth-axis channels``. Photographs and projections are
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.image import Image
 from scanprior.data.sources.case import Case, Found, SourceOptions, case_of
-from scanprior.data.sources.dicom_copies import without_copies
+from scanprior.data.sources.dicom_copies import Shared, without_copies
 from scanprior.data.sources.dicom_header import BROKEN, Frame, Header, read_header
 from scanprior.data.sources.dicom_kind import SEGMENTATION, is_dicom
 from scanprior.data.sources.dicom_names import hashed, reason, shown
@@ -27,8 +26,6 @@ from scanprior.data.sources.dicom_read import read_photograph, read_series
 from scanprior.data.sources.dicom_stack import by_orientation, parted, stacked
 
 NAME = "dicom"
-_TOLD = 10
-"""Series that make several images of which the user is told each."""
 
 
 def recognise(source: Path) -> bool:
@@ -40,8 +37,8 @@ def cases(source: Path, options: SourceOptions) -> Found:
     """What the tree holds; what is no scan is left out, and counted.
 
     A file that cannot be read, a series that is no regular stack and one of which an image is there
-    twice, differently, are cases whose reading says why, so that they are reported. Of a series
-    that makes several images the user is told why.
+    twice, differently, are cases whose reading says why, so that they are reported. Why a series
+    makes several images, and that it shares some with another, its first case remarks.
     """
     headers: dict[Path, Header] = {}
     broken: dict[Path, str] = {}
@@ -62,16 +59,13 @@ def cases(source: Path, options: SourceOptions) -> Found:
     drawn: dict[str, list[Path]] = {}
     for path, header in headers.items():
         for name in header.drawn_on:
-            drawn.setdefault(name, []).append(path)
+            drawn.setdefault(images.held_by.get(name, name), []).append(path)
     found = [_broken(path, names[path], why, options) for path, why in broken.items()]
-    several: list[str] = []
     for name, frames in images.series.items():
         if name in images.clashes:
             found.append(_clashing(frames, images.clashes[name], names, options))
             continue
         groups = by_orientation(frames)
-        if (why := parted(groups)) is not None:
-            several.append(f"series {_name(frames[0])}: {why}.")
         here: list[Case] = []
         for number, group in enumerate(groups):
             here += _of_group(group, number if len(groups) > 1 else None, names, options)
@@ -80,13 +74,21 @@ def cases(source: Path, options: SourceOptions) -> Found:
             if at is not None and here[at].label is None:
                 here[at] = _labelled(here[at], path, names[path])
                 left_out[SEGMENTATION] -= 1
+        here[0] = replace(here[0], remarks=tuple(_remarks(groups, images.shared.get(name))))
         found += here
-    for sentence in several[:_TOLD]:
-        say(sentence)
-    if len(several) > _TOLD:
-        say(f"{len(several) - _TOLD} more series became several images each.")
     listed = (f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0)
     return Found(found, tuple(listed))
+
+
+def _remarks(groups: Sequence[Sequence[Frame]], shared: Shared | None) -> Iterator[str]:
+    """What is odd about a series, sorted ``by_orientation``."""
+    if (why := parted(groups)) is not None:
+        yield f"its series' {why}; leave out those that are not wanted"
+    if shared is not None:
+        yield (
+            f"{shared.images} of the images of its series are in series {_name(shared.other)} too; "
+            "keep both in one part of a split, or leave one out"
+        )
 
 
 def frames_of(case: Case) -> tuple[Frame, ...]:
@@ -113,10 +115,17 @@ def _labelled(case: Case, path: Path, name: str) -> Case:
     return replace(case, label=path, label_shown=name, partition="train")
 
 
+def folder_of(source: Path) -> Path | None:
+    """The folder that is searched; None for a file, which is read alone unless it is a DICOMDIR."""
+    if source.is_dir():
+        return source
+    return source.parent if source.name.upper() == "DICOMDIR" else None
+
+
 def _files(source: Path) -> list[Path]:
-    if source.is_file() and source.name.upper() != "DICOMDIR":
+    folder = folder_of(source)
+    if folder is None:
         return [source]
-    folder = source.parent if source.is_file() else source
     return sorted(
         path
         for path in folder.rglob("*")

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,14 @@ from scanprior.data.sources.dicom_header import BROKEN, Frame, Header
 from scanprior.data.sources.dicom_pixels import read_frames
 
 _Files = dict[Path, Header]
+
+
+class Shared(NamedTuple):
+    """What a series has in common with another one."""
+
+    images: int
+    other: Frame
+    """Of the other series."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,10 @@ class Sorted:
     copies: int
     clashes: dict[str, tuple[Path, Path]]
     """A series to two files of which one is another image than the other, under the same UID."""
+    held_by: dict[str, str]
+    """A series that fell out, to the one that holds it."""
+    shared: dict[str, Shared]
+    """A series some of whose images another one holds too."""
 
 
 def without_copies(headers: Mapping[Path, Header]) -> Sorted:
@@ -36,10 +49,13 @@ def without_copies(headers: Mapping[Path, Header]) -> Sorted:
     series: dict[str, list[Frame]] = {}
     first: dict[str, tuple[Path, Header]] = {}
     clashes: dict[str, tuple[Path, Path]] = {}
+    held_by: dict[str, str] = {}
+    shared: dict[str, Shared] = {}
     copies = 0
     for name, files in _fullest_first(headers):
         own: dict[str, tuple[Path, Header]] = {}
-        kept, elsewhere = [], 0
+        kept: list[Frame] = []
+        elsewhere: list[Frame] = []
         for path, header in files.items():
             uid = header.frames[0].uid
             known = own.get(uid) or first.get(uid)
@@ -52,13 +68,17 @@ def without_copies(headers: Mapping[Path, Header]) -> Sorted:
                     clashes.setdefault(one, (known[0], path))
             own.setdefault(uid, (path, header))
             kept += header.frames
-            elsewhere += same
-        if elsewhere == len(own) and name not in clashes:
-            copies += elsewhere
-        else:
-            series[name] = kept
-            first = own | first
-    return Sorted(series, copies, clashes)
+            if known is not None and same:
+                elsewhere.append(known[1].frames[0])
+        if len(elsewhere) == len(own) and name not in clashes:
+            copies += len(elsewhere)
+            held_by[name] = elsewhere[0].series
+            continue
+        series[name] = kept
+        first = own | first
+        if elsewhere:
+            shared[name] = Shared(len(elsewhere), elsewhere[0])
+    return Sorted(series, copies, clashes, held_by, shared)
 
 
 def _fullest_first(headers: Mapping[Path, Header]) -> Iterator[tuple[str, _Files]]:

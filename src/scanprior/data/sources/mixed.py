@@ -25,12 +25,14 @@ _ABOUT = (
     *(".json", ".xml", ".yaml", ".yml", ".toml", ".bval", ".bvec", ".py", ".sh", ".sha256"),
 )
 _OTHER = ""
+_LOCKED = "folder that may not be opened"
 _PLURALS = {
     "hidden folder": "hidden folders",
     "hidden file": "hidden files",
     "link to a folder": "links to folders",
     "dead link": "dead links",
     "pipe or device": "pipes or devices",
+    _LOCKED: "folders that may not be opened",
 }
 
 Kinds = dict[str, list[Path]]
@@ -72,12 +74,17 @@ def words(kinds: Kinds, own: str) -> tuple[str, ...]:
 
 def passed_by(source: Path, cases: Iterable[Case]) -> tuple[str, ...]:
     """What no format looks into, a few words a kind: what is hidden, links to folders and to
-    nothing, pipes. What a case is read from, as through a link that a list names, does not count.
+    nothing, pipes, locked folders. What a case is read from, as through a link that a list names,
+    does not count.
     """
     files = {path for case in cases for path in case.files}
     used = files.union(*(path.parents for path in files))
     found: Counter[str] = Counter()
-    for name, folders, others in os.walk(source):
+
+    def locked(error: OSError) -> None:
+        found[_LOCKED] += isinstance(error, PermissionError)  # else it vanished, or is a file
+
+    for name, folders, others in os.walk(source, onerror=locked):
         here = Path(name)
         passed = {one: _passed(here / one) for one in (*folders, *others) if here / one not in used}
         found.update(kind for kind in passed.values() if kind)
