@@ -88,11 +88,11 @@ class Volume:
         Raises :class:`InputError` where it cannot be read.
         """
         with self._naming(kind) as path:
-            return blosc2.open(str(path), mode="r")[box]  # pyright: ignore  # blosc2's stub
+            return _mapped(path)[box]
 
     def _read(self, kind: str, shape: tuple[int, ...], box: Box) -> np.ndarray:
         with self._naming(kind) as path:
-            array: Any = blosc2.open(str(path), mode="r")
+            array = _mapped(path)
             if tuple(array.shape) == shape:
                 return array[box]
         raise InputError(
@@ -195,6 +195,12 @@ def wrong_sizes(record: Mapping[str, Any]) -> str | None:
     if (record["grade"] or 0) < 0:
         return f"{record['id'][:80]} has a grade below 0"
     return None
+
+
+def _mapped(path: Path) -> Any:
+    """A stored array, to read boxes of. In one thread: a crop is few blocks, and to start and end
+    threads for it takes longer than to unpack them."""
+    return blosc2.open(str(path), mode="r", dparams={"nthreads": 1})
 
 
 def write_array(path: Path, array: np.ndarray, *, block: int = 32) -> None:
