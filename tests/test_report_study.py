@@ -48,6 +48,22 @@ def segmentation(effect=EFFECT, labels=(5, 10, 20, 40), seeds=3, cases=12, class
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def test_results_may_be_packed(tmp_path):
+    segmentation().to_csv(tmp_path / "results.csv", index=False)
+    plain = read_results(tmp_path / "results.csv")
+    segmentation().to_csv(tmp_path / "packed.csv.gz", index=False)
+    packed = tmp_path / "packed.csv.gz"
+    assert read_results(packed).test.equals(plain.test)
+    (tmp_path / "results.csv").unlink()
+    packed.rename(tmp_path / "results.csv.gz")
+    assert run_report(Report(results=tmp_path))["report"]
+    whole = (tmp_path / "results.csv.gz").read_bytes()
+    for damaged in (whole[:-20], whole[:200] + b"\0" * 50 + whole[250:], b"none"):
+        (tmp_path / "results.csv.gz").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"results.csv.gz cannot be read"):
+            read_results(tmp_path / "results.csv.gz")
+
+
 def classification(starts=("scratch", "rpl"), labels=(10, 20), seeds=2, cases=30):
     rng, rows = np.random.default_rng(1), []
     truth = rng.integers(0, 5, cases)

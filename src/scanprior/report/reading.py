@@ -1,6 +1,8 @@
 """Reading a study's ``results.csv``, and the ``cells.csv`` beside it, with every row checked."""
 
 import csv
+import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +19,8 @@ SCORES = ("dice", "nsd", "kappa")
 
 
 def read_results(path: Path, metric: str = "auto") -> Results:
-    """Read ``results.csv``, and the ``cells.csv`` and ``study.json`` beside it, where they are.
+    """Read ``results.csv`` (or ``results.csv.gz``), and the ``cells.csv`` and ``study.json`` beside
+    it, where they are.
 
     Raises:
         InputError: a file cannot be read, or a row of it cannot be meant.
@@ -65,9 +68,10 @@ def _table(path: Path, columns: Sequence[str]) -> Frame:
     """All as text: a case may be called NA, or 007."""
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-        with path.open(encoding="utf-8", newline="") as file:  # pandas fills short rows
-            lengths = [len(row) for row in csv.reader(file) if row]
-    except (OSError, ValueError, csv.Error) as error:
+        unpacked = gzip.open if path.suffix == ".gz" else open
+        with unpacked(path, "rt", encoding="utf-8", newline="") as file:
+            lengths = [len(row) for row in csv.reader(file) if row]  # pandas fills short rows
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); give a study's CSV.") from error
     if min(lengths) < lengths[0]:
         raise InputError(f"{path} has a row that ends too early; restore it.")

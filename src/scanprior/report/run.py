@@ -34,7 +34,8 @@ class Report:
     """Tables, figures and tests of a study, from its results alone."""
 
     results: Path
-    """A study's ``results.csv``, or the folder that holds it (and ``cells.csv``, study.json)."""
+    """A study's ``results.csv`` (or ``results.csv.gz``), or the folder that holds it (and
+    ``cells.csv``, study.json)."""
     out: Path | None = None
     """Folder to write; by default ``report`` beside the results."""
     metric: str = "auto"
@@ -53,7 +54,10 @@ def run_report(recipe: Report) -> dict[str, Any]:
     Raises:
         InputError: there are no such results or pictures, or they cannot be read.
     """
-    path = recipe.results / "results.csv" if recipe.results.is_dir() else recipe.results
+    path = recipe.results
+    if path.is_dir():
+        packed = path / "results.csv.gz"
+        path = packed if packed.is_file() else path / "results.csv"
     results = read_results(path, recipe.metric)
     beside = path.with_name("pictures")
     folder = recipe.pictures or (beside if beside.is_dir() else None)
