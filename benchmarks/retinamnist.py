@@ -5,7 +5,7 @@
     scanprior study benchmarks/retinamnist.py
     scanprior report demo/retinamnist/study --out benchmarks/results/retinamnist
 
-The committed results.csv.gz is the study's results.csv, packed; unpacked, report reads it.
+The committed results.csv.gz is the study's results.csv, packed, which report reads too.
 
 1080 images to take labels from, 120 that draw the convergence curve, 400 to test on, 28x28 pixels
 each, brought to 32x32, which the encoder can halve. Pretraining sees the 1200 images that are not

@@ -456,6 +456,14 @@ def test_why_a_series_makes_several_images_is_remarked(tmp_path, name, value, sa
     assert not any(secret in " ".join(told) for secret in SECRETS)
 
 
+def test_photographs_of_one_series_are_no_parting(tmp_path):
+    for path in write_series(tmp_path, array_of(), affine_of()):
+        rewrite(path, "ImagePositionPatient", None)
+    found = sources.find(tmp_path, None, NONE)
+    assert len(found) == len(array_of())
+    assert not any(case.remarks for case in found)
+
+
 def test_nothing_of_the_patient_is_in_a_case(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "MILLER^Zacharias PID-0815" / "2024-01-17 CT ACC4711" / "chest"
     write_series(folder, array_of(), affine_of())
@@ -513,6 +521,21 @@ def segmentation(path, affine, label, series, *, overlap=False, shift=0.0):
     data.BitsAllocated = data.BitsStored = 1
     data.HighBit, data.PixelData = 0, bits + b"\0" * (len(bits) % 2)
     pydicom.dcmwrite(path, data)
+
+
+def test_a_segment_may_be_drawn_in_several_frames_of_a_slice(tmp_path):
+    affine, label = affine_of((0, 1, 0), (0, 0, -1)), np.zeros(SHAPE, np.uint8)
+    label[2, 3:7, 4:9], label[3, 3:9, 2:9] = 1, 1
+    write_series(tmp_path, array_of(), affine, "drawn")
+    segmentation(tmp_path / "seg", affine, label, uid("drawn"))
+    data = pydicom.dcmread(tmp_path / "seg")
+    first, second = data.PerFrameFunctionalGroupsSequence
+    second.PlanePositionSequence = first.PlanePositionSequence
+    data.save_as(tmp_path / "seg")
+    (case,) = sources.find(tmp_path, None, NONE)
+    read = case.read()[1].array[0]
+    assert np.array_equal(read[2], label[2] | label[3])
+    assert np.count_nonzero(read) == np.count_nonzero(read[2])
 
 
 def test_segments_are_the_label_map_of_their_series(tmp_path, capsys):

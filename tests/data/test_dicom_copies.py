@@ -1,5 +1,7 @@
 """Files that say that they are one image: copies of it fall out, contradictions are refused."""
 
+import shutil
+
 import numpy as np
 import pydicom
 import pytest
@@ -86,6 +88,21 @@ def test_no_series_loses_some_of_its_slices_to_another(tmp_path, mine, copies, s
         assert any(other.id in remark for other in found.cases if other is not case)
     fallen = len(mine) + len(copies) - sum(slices)
     assert found.left_out == (f"{fallen} x second copy of an image",) * (fallen > 0)
+
+
+def test_a_series_that_two_others_hold_between_them_is_kept(tmp_path):
+    """Slices 5 to 10, of which one series has those to 7 and another those from 8 on."""
+    array = np.random.default_rng(0).integers(-1000, 2000, (16, 12, 14), dtype=np.int16)
+    paths = write_series(tmp_path / "all", array, AFFINE)
+    for name, slices in (("between", range(5, 11)), ("low", range(8)), ("high", range(8, 16))):
+        for k in slices:
+            copied(paths[k], tmp_path / f"{name}/{k}", PatientID=name)
+    shutil.rmtree(tmp_path / "all")
+    found = sources.search(tmp_path, None, NONE)
+    assert sorted(len(case.files) for case in found.cases) == [6, 8, 8]
+    assert found.left_out == ()
+    (between,) = (case for case in found.cases if len(case.files) == 6)
+    assert sorted(int(remark.split()[0]) for remark in between.remarks) == [3, 3]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,28 @@ def test_photographs_with_kaggles_columns(tmp_path):
         sources.find(tmp_path, None, NONE)
 
 
+def test_a_csv_names_each_photograph_once(tmp_path):
+    for name in ("x", "left/y", "right/y"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Pillow.fromarray(np.full((5, 6, 3), 7, np.uint8)).save(tmp_path / f"{name}.png")
+    table = tmp_path / "grades.csv"
+    table.write_text("image,grade\nx,2\nx.png,2\nleft/y.png,1\nright/y.png,0\n")
+    assert {c.id: c.grade for c in sources.find(tmp_path, None, NONE)} == {
+        "x": 2,
+        "left_y": 1,
+        "right_y": 0,
+    }
+    table.write_text("image,grade\nx,2\nx.png,0\n")
+    with pytest.raises(InputError, match=r"gives .*/x\.png two grades"):
+        sources.find(tmp_path, None, NONE)
+    for name in ("y", "y.png"):
+        table.write_text(f"image,grade\n{name},2\n")
+        with pytest.raises(
+            InputError, match=rf"names {name}, which is .*left.* as well as .*right"
+        ):
+            sources.find(tmp_path, None, NONE)
+
+
 def test_two_that_would_be_called_alike_are_named(tmp_path):
     for name in ("Head+1", "head~1", "other"):
         nifti(tmp_path / f"{name}.nii.gz")

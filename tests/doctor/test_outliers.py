@@ -74,6 +74,14 @@ def test_second_channel_stands_out():
     assert finding.cases == ("c20",)
 
 
+def test_what_many_odd_ones_differ_in_is_named():
+    seen = [one(i) for i in range(20)]
+    other = [one(i, levels=((500.0, 550.0, 600.0),)) for i in range(20, 26)]
+    (finding,) = odd_intensities([*seen, *other])
+    assert "(brightness from 550 in c20 to 550 in " in finding.sentence
+    assert "usual is 62.5)" in finding.sentence
+
+
 def test_many_odd_ones_are_one_finding():
     seen = [one(i) for i in range(20)]
     other = [one(i, levels=((0.0, 5e5, 1e6),)) for i in range(20, 26)]

@@ -198,6 +198,22 @@ def test_no_patient_reaches_a_report(tmp_path, capsys):
     assert "/gap/" in told  # what says nothing of the patient is kept
 
 
+def test_a_file_may_be_called_by_a_digit(tmp_path, capsys, monkeypatch):
+    tree = tmp_path / "series"
+    draw = np.random.default_rng(0).integers(0, 900, (9, 12, 14), dtype=np.int16)
+    for k, path in enumerate(write_series(tree, draw, np.eye(4))):
+        if k == 3:
+            path.unlink()  # a gap
+        else:
+            path.rename(tree / str(k))
+    monkeypatch.chdir(tree)
+    _, from_here, _ = run(capsys, "doctor", ".", "--out", "../out", "--json")
+    _, from_afar, _ = run(capsys, "doctor", str(tree), "--out", "../out", "--json")
+    ((here,), (afar,)) = (found["findings"] for found in (from_here, from_afar))
+    assert here["sentence"] == afar["sentence"]
+    assert len(here["sentence"]) < 300
+
+
 def test_what_a_source_leaves_out_is_written(tmp_path, capsys):
     draw = np.random.default_rng(0).integers(0, 900, (9, 12, 14), dtype=np.int16)
     tree = tmp_path / "archive"

@@ -92,7 +92,7 @@ def test_of_what_cannot_be_read_only_the_bytes_are_compared(source):
 def test_unlisted(source):
     save(source / "imagesTr/extra.nii.gz", scan(9))
     (finding,) = unlisted(source, sources.find(source, None, SourceOptions()))
-    assert (finding.check, finding.file) == ("unlisted", "extra.nii.gz")
+    assert (finding.check, finding.file) == ("unlisted", "imagesTr/extra.nii.gz")
     assert finding.sentence.startswith(
         "imagesTr/extra.nii.gz is not named"
     )  # and not where it lies

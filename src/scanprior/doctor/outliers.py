@@ -92,7 +92,9 @@ def _odd_among(read: Sequence[Seen]) -> list[Finding]:
         bright = outliers(middle.tolist(), usual)
         odd = sorted(set(wide) | set(bright))
         if len(odd) > max(1, MANY * len(read)):
-            return [_scales([read[i] for i in odd], contrast[odd], usual, len(read))]
+            what, numbers = ("contrast", contrast) if wide else ("brightness", middle)
+            many = [read[i] for i in odd]
+            return [_scales(many, what, numbers[odd], float(np.median(numbers)), len(read))]
         for i in (i for i in odd if i not in told):
             told.add(i)
             words = (
@@ -105,13 +107,15 @@ def _odd_among(read: Sequence[Seen]) -> list[Finding]:
     return found
 
 
-def _scales(odd: Sequence[Seen], contrast: np.ndarray, usual: float, total: int) -> Finding:
-    """Of the ``odd`` ones among ``total`` images, their ``contrast`` and that of most images."""
-    order = np.argsort(contrast)
+def _scales(
+    odd: Sequence[Seen], what: str, numbers: np.ndarray, usual: float, total: int
+) -> Finding:
+    """Of the ``odd`` ones among ``total`` images: ``what`` differs, and its ``numbers``."""
+    order = np.argsort(numbers)
     shown = [odd[i] for i in (order[0], order[-1])]
     words = (
-        f"{len(odd)} of {total} images are on another scale than most (contrast from "
-        f"{contrast.min():.3g} in {shown[0].id} to {contrast.max():.3g} in {shown[1].id}, usual is "
+        f"{len(odd)} of {total} images are on another scale than most ({what} from "
+        f"{numbers.min():.3g} in {shown[0].id} to {numbers.max():.3g} in {shown[1].id}, usual is "
         f"{usual:.3g}); normalise each image on its own (prepare's zscore or unit)."
     )
     return Finding(

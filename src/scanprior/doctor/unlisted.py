@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from scanprior.data.below import below
 from scanprior.data.checks.findings import Finding
 from scanprior.data.files import PHOTOGRAPH, VOLUME, files_in
 from scanprior.data.sources import Case
@@ -21,9 +22,7 @@ def unlisted(source: Path, cases: list[Case]) -> list[Finding]:
     for folder in sorted(f for f in folders if f.is_dir()):
         for path in files_in(folder, VOLUME + PHOTOGRAPH, deep=False):
             if path.resolve() not in used:
-                said = (
-                    f"{folder.name}/{path.name} is not named in dataset.json, so it is not used; "
-                    "add or remove it."
-                )
-                found.append(Finding("unlisted", "warning", path.name, said))
+                name = below(path, source)
+                said = f"{name} is not named in dataset.json, so it is not used; add or remove it."
+                found.append(Finding("unlisted", "warning", name, said))
     return found

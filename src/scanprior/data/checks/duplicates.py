@@ -58,5 +58,6 @@ def patients(seen: Sequence[Seen]) -> list[Finding]:
             where = ", ".join(f"{one.id} in {part}" for part, one in sorted(there.items()))
             words = f"the patient {patient} is in {len(there)} splits ({where}); keep to one."
             ids = tuple(one.id for one in there.values())
-            found.append(Finding("patient in two splits", "error", ids[0], words, ids))
+            file = next(iter(there.values())).file
+            found.append(Finding("patient in two splits", "error", file, words, ids))
     return found

@@ -1,5 +1,6 @@
 """One case of a source, looked at from all sides while it is read. It runs in a worker."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,11 +70,17 @@ def _names(case: Case, base: Path) -> dict[Path, str]:
 
 
 def shortly(error: InputError, names: dict[Path, str]) -> str:
-    """A reader's sentence with the files called as everywhere in the report."""
-    words = str(error)
-    for path, name in names.items():
-        words = words.replace(str(path), name)
-    return words
+    """A reader's sentence with the files called as everywhere in the report. A path counts only by
+    itself, or as the beginning of a longer one: a file may be called 0."""
+    paths = {str(path): name for path, name in names.items()}
+    either = "|".join(re.escape(path) for path in sorted(paths, key=len, reverse=True))
+    whole = rf"(?<![\w./-])(?:{either})(?!\.?[\w-])"
+    return re.sub(whole, lambda found: paths[found[0]], str(error))
+
+
+def _said(case: Case, error: InputError, names: dict[Path, str]) -> str:
+    """The same; what is said of DICOM has no paths to begin with."""
+    return str(error) if case.shown is not None else shortly(error, names)
 
 
 def members(case: Case) -> tuple[Path, ...]:
@@ -111,7 +118,7 @@ def _at_fault(
     except BROKEN as another:
         error = another
     except InputError as another:  # it could be read a moment ago
-        return [Finding(rules.kind_of(another), "error", called, shortly(another, names))]
+        return [Finding(rules.kind_of(another), "error", called, _said(case, another, names))]
     # what no reader foresaw: one file must not end the walk
     why = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
     if case.shown is not None:  # a library's words may repeat a header's, or a path
@@ -124,7 +131,7 @@ def _diagnosis(called: str, case: Case, names: dict[Path, str], error: InputErro
     """Which file of a case that cannot be read is at fault, and of what kind the fault is."""
     first = case.images[0]
     if case.load is not from_files:
-        found = [Finding(rules.kind_of(error), "error", called, shortly(error, names))]
+        found = [Finding(rules.kind_of(error), "error", called, _said(case, error, names))]
         affine = case.affine()
         size = None if affine is None else rules.spacing(called, spacing_of(affine))
         return found if size is None else [*found, size]

@@ -74,20 +74,20 @@ def cases(source: Path, options: SourceOptions) -> Found:
             if at is not None and here[at].label is None:
                 here[at] = _labelled(here[at], path, names[path])
                 left_out[SEGMENTATION] -= 1
-        here[0] = replace(here[0], remarks=tuple(_remarks(groups, images.shared.get(name))))
+        here[0] = replace(here[0], remarks=tuple(_remarks(groups, images.shared[name])))
         found += here
     listed = (f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0)
     return Found(found, tuple(listed))
 
 
-def _remarks(groups: Sequence[Sequence[Frame]], shared: Shared | None) -> Iterator[str]:
+def _remarks(groups: Sequence[Sequence[Frame]], shared: Sequence[Shared]) -> Iterator[str]:
     """What is odd about a series, sorted ``by_orientation``."""
     if (why := parted(groups)) is not None:
         yield f"its series' {why}; leave out those that are not wanted"
-    if shared is not None:
+    for one in shared:
         yield (
-            f"{shared.images} of the images of its series are in series {_name(shared.other)} too; "
-            "keep both in one part of a split, or leave one out"
+            f"{one.images} of the images of its series are in series {_name(one.other)} too; keep "
+            "both in one part of a split, or leave one out"
         )
 
 

@@ -35,8 +35,8 @@ class Sorted:
     """A series to two files of which one is another image than the other, under the same UID."""
     held_by: dict[str, str]
     """A series that fell out, to the one that holds it."""
-    shared: dict[str, Shared]
-    """A series some of whose images another one holds too."""
+    shared: dict[str, list[Shared]]
+    """A series to the others that hold some of its images too."""
 
 
 def without_copies(headers: Mapping[Path, Header]) -> Sorted:
@@ -47,37 +47,38 @@ def without_copies(headers: Mapping[Path, Header]) -> Sorted:
     could keep some of the slices.
     """
     series: dict[str, list[Frame]] = {}
-    first: dict[str, tuple[Path, Header]] = {}
+    there: dict[str, list[tuple[Path, Header]]] = {}  # each image in every series that has it
     clashes: dict[str, tuple[Path, Path]] = {}
     held_by: dict[str, str] = {}
-    shared: dict[str, Shared] = {}
+    shared: dict[str, list[Shared]] = {}
     copies = 0
     for name, files in _fullest_first(headers):
         own: dict[str, tuple[Path, Header]] = {}
         kept: list[Frame] = []
-        elsewhere: list[Frame] = []
+        common: dict[str, list[Frame]] = {}
         for path, header in files.items():
             uid = header.frames[0].uid
-            known = own.get(uid) or first.get(uid)
-            same = known is not None and _same(*known, path, header)
+            known = [own[uid]] if uid in own else there.get(uid, [])
+            same = [one for one in known if _same(*one, path, header)]
             if same and uid in own:
                 copies += 1
                 continue
-            if known is not None and not same:
-                for one in (name, known[1].frames[0].series):
-                    clashes.setdefault(one, (known[0], path))
+            for first, other in (one for one in known if one not in same):
+                for which in (name, other.frames[0].series):
+                    clashes.setdefault(which, (first, path))
             own.setdefault(uid, (path, header))
             kept += header.frames
-            if known is not None and same:
-                elsewhere.append(known[1].frames[0])
-        if len(elsewhere) == len(own) and name not in clashes:
-            copies += len(elsewhere)
-            held_by[name] = elsewhere[0].series
+            for _, other in same:
+                common.setdefault(other.frames[0].series, []).append(other.frames[0])
+        whole = [other for other, frames in common.items() if len(frames) == len(own)]
+        if whole and name not in clashes:
+            copies += len(own)
+            held_by[name] = whole[0]
             continue
         series[name] = kept
-        first = own | first
-        if elsewhere:
-            shared[name] = Shared(len(elsewhere), elsewhere[0])
+        for uid, one in own.items():
+            there.setdefault(uid, []).append(one)
+        shared[name] = [Shared(len(frames), frames[0]) for frames in common.values()]
     return Sorted(series, copies, clashes, held_by, shared)
 
 

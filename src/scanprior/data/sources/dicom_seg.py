@@ -57,7 +57,7 @@ def segments(path: Path, name: str, image: Image, heights: np.ndarray) -> Image:
             number = int(_first(group, shared, "SegmentIdentification").ReferencedSegmentNumber)
             here = _slice_of(label, heights, _grid(group, shared), grid, plane.shape, name)
             drawn = plane > 0
-            if (here[drawn] > 0).any() and not (here[drawn] == number).all():
+            if ((here[drawn] > 0) & (here[drawn] != number)).any():
                 raise InputError(f"{name} has segments that overlap; give one a voxel.")
             here[drawn] = number
     label = label[np.abs(heights - np.arange(image.shape[0])[:, None]).argmin(axis=1)]

@@ -49,14 +49,14 @@ def by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 def parted(groups: Sequence[Sequence[Frame]]) -> str | None:
     """Why one series, sorted :func:`by_orientation`, makes several images; None where it makes one,
-    or volumes on one grid."""
+    or volumes on one grid, or where all are photographs, of which each is an image."""
     frames = [frame for group in groups for frame in group]
     lost = [frame for frame in frames if frame.position is None]
     images = len(lost) + sum(group[0].position is not None for group in groups)
-    if images < 2:
+    if images < 2 or len(lost) == len(frames):
         return None
     if lost:
-        why = f"{'some' if len(lost) < len(frames) else 'they'} have no position"
+        why = "some have no position"
     else:
         found = [word for group in groups for word in _differences(frames[0], group[0])]
         why = f"they differ in {' and '.join(dict.fromkeys(found))}"

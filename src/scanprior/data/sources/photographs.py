@@ -1,5 +1,6 @@
 """A folder of PNG, JPEG or TIFF images, and a CSV that gives each its grade."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scanprior.contracts import InputError
@@ -20,18 +21,12 @@ def cases(source: Path, options: SourceOptions) -> Found:
     """A case an image; without a row in the CSV it is unlabelled, a row without a file is reported.
 
     Raises :class:`InputError` where the CSV's columns cannot be guessed, where a grade is not a
-    whole number from 0, or where an image has two grades.
+    whole number from 0, where an image has two grades, or where a name is that of two images.
     """
     if source.is_file():
         return Found([case_of(stem(source), (source,), options)])
     paths = files_in(source, PHOTOGRAPH)
-    grades = _grades(source, options)
-    by_name: dict[str, Path] = {}
-    for path in paths:  # a CSV may name the path, the file or its stem
-        for key in (path.relative_to(source).as_posix(), path.name, stem(path)):
-            by_name.setdefault(key, path)
-    graded = {by_name[name]: grade for name, grade in grades.items() if name in by_name}
-    lost = [source / name for name in grades if name not in by_name]
+    graded, lost = _graded(source, paths, options)
     flat = len({stem(path) for path in paths}) == len(paths)
     found = [
         case_of(
@@ -45,25 +40,52 @@ def cases(source: Path, options: SourceOptions) -> Found:
     return Found(found + [case_of(path.name, (path,), options) for path in lost])
 
 
-def _grades(source: Path, options: SourceOptions) -> dict[str, int]:
-    table_path = options.grades
+def _graded(
+    source: Path, paths: Sequence[Path], options: SourceOptions
+) -> tuple[dict[Path, int], list[Path]]:
+    """The grade of each image that the CSV names, and those of them that are not in ``paths``."""
+    table_path = _table(source, options)
     if table_path is None:
-        tables = files_in(source, (".csv",))
-        if len(tables) > 1:
-            raise InputError(
-                f"{source} holds {len(tables)} CSV files; name the one to use: --grades FILE."
-            )
-        if not tables:
-            return {}
-        table_path = tables[0]
+        return {}, []
     table = read_csv(table_path)
     image_column, grade_column = _columns(table_path, list(table.columns), options)
-    grades: dict[str, int] = {}
+    named = _names(source, paths)
+    graded: dict[Path, int] = {}
     for name, said in zip(table[image_column], table[grade_column], strict=True):
         grade = grade_of(table_path, name, said) if isinstance(name, str) else None
-        if grade is not None and grades.setdefault(name, grade) != grade:
-            raise InputError(f"{table_path} gives {name} two grades; keep one row.")
-    return grades
+        if grade is None:
+            continue
+        here = named.get(name, [source / name])
+        if len(here) > 1:
+            raise InputError(
+                f"{table_path} names {name}, which is {here[0]} as well as {here[1]}; write their "
+                "paths into it."
+            )
+        if graded.setdefault(here[0], grade) != grade:
+            raise InputError(f"{table_path} gives {here[0]} two grades; keep one row.")
+    return graded, [path for path in graded if path not in set(paths)]
+
+
+def _table(source: Path, options: SourceOptions) -> Path | None:
+    if options.grades is not None:
+        return options.grades
+    tables = files_in(source, (".csv",))
+    if len(tables) > 1:
+        raise InputError(
+            f"{source} holds {len(tables)} CSV files; name the one to use: --grades FILE."
+        )
+    return tables[0] if tables else None
+
+
+def _names(source: Path, paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """What a CSV may call the images: by path, else by file name, else without its ending."""
+    named: dict[str, list[Path]] = {}
+    for call in (lambda path: path.relative_to(source).as_posix(), lambda path: path.name, stem):
+        so_called: dict[str, list[Path]] = {}
+        for path in paths:
+            so_called.setdefault(call(path), []).append(path)
+        named = so_called | named
+    return named
 
 
 def _columns(path: Path, columns: list[str], options: SourceOptions) -> tuple[str, str]:
