@@ -15,7 +15,7 @@ from scanprior.data import sources
 from scanprior.data.files import read_image
 from scanprior.data.geometry import to_ras
 from scanprior.data.sources import SourceOptions
-from scanprior.data.sources.dicom import frames_of
+from scanprior.data.sources.dicom_read import frames_of
 from scanprior.data.sources.dicom_seg_write import segmentation, write_segmentation
 from scanprior.data.store import Store
 from tests.conftest import DATA, real

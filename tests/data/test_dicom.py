@@ -424,7 +424,8 @@ def test_a_file_that_is_cut_short_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("ImagePositionPatient", ["nan", "0", "1"], "no finite number"),
+        ("ImagePositionPatient", ["nan", "0", "1"], "that no scan has"),
+        ("ImagePositionPatient", ["0", "0", "1e308"], "that no scan has"),
         ("PixelData", None, r"cannot be decoded \(the file holds none\); restore"),
     ],
 )
@@ -434,6 +435,16 @@ def test_what_a_slice_lacks_is_said(tmp_path, name, value, said):
         rewrite(path, name, value)
     (case,) = [case for case in sources.find(tmp_path, None, NONE) if path in case.images]
     with pytest.raises(InputError, match=said):
+        case.read()
+
+
+def test_slices_in_two_units_are_refused(tmp_path):
+    scaled = {"RescaleSlope": 2, "RescaleIntercept": -1024}
+    for path in write_series(tmp_path, array_of(), affine_of(), **scaled)[:3]:
+        for name in scaled:
+            rewrite(path, name, None)
+    (case,) = sources.find(tmp_path, None, NONE)
+    with pytest.raises(InputError, match="slices with a rescale slope and slices without"):
         case.read()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom
@@ -15,7 +16,7 @@ from scanprior.data import sources
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.sources import Case, SourceOptions
 from scanprior.data.sources import dicom_seg_write as writer
-from scanprior.data.sources.dicom import frames_of
+from scanprior.data.sources.dicom_read import frames_of
 from scanprior.data.store import Store
 from tests.data.dicom_files import LPS, SECRETS, pixels, position, uid, write_series
 from tests.data.test_dicom import NONE, affine_of, array_of, enhanced, header
@@ -172,13 +173,42 @@ def test_a_frame_number_that_is_needless_counts_for_the_image(tmp_path):
     assert [case.label is None for case in sources.find(tmp_path, None, NONE)] == [True, False]
 
 
-def test_of_two_segmentations_of_one_volume_the_last_counts(tmp_path, capsys):
+def test_of_two_segmentations_of_one_volume_the_user_chooses(tmp_path, capsys):
     write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
-    drawn(only(tmp_path), boxes(), tmp_path / "b")
-    drawn(only(tmp_path / "s"), np.flip(boxes(), 1).copy(), tmp_path / "a")
-    (case,) = sources.find(tmp_path, None, NONE)
-    assert case.label == tmp_path / "b"
-    assert "left out 1 x segmentation" in capsys.readouterr().err
+    drawn(only(tmp_path), boxes(), tmp_path / "b.dcm")
+    other = np.flip(boxes(), 1).copy()
+    drawn(only(tmp_path / "s"), other, tmp_path / "a.dcm")
+    case = only(tmp_path)
+    with pytest.raises(InputError, match=r"several segmentations, a\.dcm and b\.dcm"):
+        case.read()
+    assert replace(case, label=None).read()[1] is None  # to predict it no label map is needed
+    for part, expected in (("a.", other), ("b.", boxes())):
+        found = sources.search(tmp_path, None, SourceOptions(label=part))
+        read = found.cases[0].read()[1]
+        assert read is not None
+        assert np.array_equal(read.array[0], expected)
+        assert found.left_out == ("1 x segmentation",)
+    assert sources.find(tmp_path, None, SourceOptions(label="none"))[0].label is None
+
+
+def test_a_copy_of_a_segmentation_is_no_second_one(tmp_path):
+    write_series(tmp_path / "s", array_of(shape=SHAPE), affine_of(), "s")
+    drawn(only(tmp_path), boxes(), tmp_path / "a.dcm")
+    (tmp_path / "copy.dcm").write_bytes((tmp_path / "a.dcm").read_bytes())
+    _, read = only(tmp_path).read()
+    assert read is not None
+    assert np.array_equal(read.array[0], boxes())
+    assert sources.search(tmp_path, None, NONE).left_out == ()
+
+
+def test_a_number_that_means_two_things_is_remarked(tmp_path):
+    for name, names in (("one", NAMES), ("two", NAMES), ("three", ("spleen", *NAMES[1:]))):
+        write_series(tmp_path / name, array_of(shape=SHAPE), affine_of(), name)
+        drawn(only(tmp_path / name), boxes(), tmp_path / name / "seg", names)
+    told = [remark for case in sources.find(tmp_path, None, NONE) for remark in case.remarks]
+    assert told
+    assert all("calls segment 1 otherwise than that of" in remark for remark in told)
+    assert not any("spleen" in remark or "liver" in remark for remark in told)
 
 
 def test_a_resampled_scan_is_drawn_on_its_own_slices(tmp_path):

@@ -16,7 +16,7 @@ from scanprior.data.files import write_label
 from scanprior.data.image import Image
 from scanprior.data.prepare import Prepared
 from scanprior.data.sources import Case
-from scanprior.data.sources.dicom import frames_of
+from scanprior.data.sources.dicom_read import frames_of
 from scanprior.data.sources.dicom_seg_write import segmentation, write_segmentation
 from scanprior.predict import image_probabilities, probabilities
 from scanprior.recipes.grades import row, write_table

@@ -30,7 +30,8 @@ class SourceOptions:
     preset: str | None = None
     """brats2018 or brats2015: the usual modalities and label of those challenges."""
     label: str | None = None
-    """Part of the label map's file name, for a folder a case; seg or OT when not given."""
+    """Part of the label map's file name: for a folder a case, seg or OT when not given; among
+    DICOM's segmentations, where a series has several."""
     image_key: str | None = None
     """The image's array in an HDF5 file (volume/raw); found by its name when not given."""
     label_key: str | None = None

@@ -20,6 +20,7 @@ from scanprior.data.sources.case import Case, Found, SourceOptions, case_of
 from scanprior.data.sources.dicom_copies import Shared, without_copies
 from scanprior.data.sources.dicom_header import BROKEN, Frame, Header, read_header
 from scanprior.data.sources.dicom_kind import SEGMENTATION, is_dicom
+from scanprior.data.sources.dicom_labels import Segmentations
 from scanprior.data.sources.dicom_names import hashed, reason, shown
 from scanprior.data.sources.dicom_pixels import read_mosaic
 from scanprior.data.sources.dicom_read import read_photograph, read_series
@@ -56,10 +57,7 @@ def cases(source: Path, options: SourceOptions) -> Found:
     left_out.update(header.skipped for header in headers.values() if header.skipped)
     images = without_copies(headers)
     left_out["second copy of an image"] += images.copies
-    drawn: dict[str, list[Path]] = {}
-    for path, header in headers.items():
-        for name in header.drawn_on:
-            drawn.setdefault(images.held_by.get(name, name), []).append(path)
+    drawn = Segmentations(headers, names, images.held_by, options.label)
     found = [_broken(path, names[path], why, options) for path, why in broken.items()]
     for name, frames in images.series.items():
         if name in images.clashes:
@@ -69,13 +67,9 @@ def cases(source: Path, options: SourceOptions) -> Found:
         here: list[Case] = []
         for number, group in enumerate(groups):
             here += _of_group(group, number if len(groups) > 1 else None, names, options)
-        for path in reversed(drawn.get(name, [])):  # of several of one volume the last counts
-            at = _drawn_on(here, headers[path].drawn_images)
-            if at is not None and here[at].label is None:
-                here[at] = _labelled(here[at], path, names[path])
-                left_out[SEGMENTATION] -= 1
         here[0] = replace(here[0], remarks=tuple(_remarks(groups, images.shared[name])))
-        found += here
+        found += drawn.put(name, here)
+    left_out[SEGMENTATION] -= drawn.used
     listed = (f"{count} x {word}" for word, count in sorted(left_out.items()) if count > 0)
     return Found(found, tuple(listed))
 
@@ -89,30 +83,6 @@ def _remarks(groups: Sequence[Sequence[Frame]], shared: Sequence[Shared]) -> Ite
             f"{one.images} of the images of its series are in series {_name(one.other)} too; keep "
             "both in one part of a split, or leave one out"
         )
-
-
-def frames_of(case: Case) -> tuple[Frame, ...]:
-    """The slices of a series' case; none for a photograph, or a case of another format."""
-    if isinstance(case.load, partial) and case.load.func is read_series:
-        return case.load.keywords["frames"]
-    return ()
-
-
-def _drawn_on(here: Sequence[Case], images: frozenset[tuple[str, int | None]]) -> int | None:
-    """Which of a series' volumes a segmentation belongs to: the only one, or the only one that it
-    names images or frames of; else it could be any one's."""
-    if len(here) == 1:
-        return 0
-    meant = [
-        i
-        for i, case in enumerate(here)
-        if any({(f.uid, None), (f.uid, f.number or 0)} & images for f in frames_of(case))
-    ]
-    return meant[0] if len(meant) == 1 else None
-
-
-def _labelled(case: Case, path: Path, name: str) -> Case:
-    return replace(case, label=path, label_shown=name, partition="train")
 
 
 def folder_of(source: Path) -> Path | None:

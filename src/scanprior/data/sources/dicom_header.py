@@ -3,7 +3,6 @@
 DICOM PS3.3: C.7.6.2 (image plane), C.7.6.16 (functional groups of multi-frame files).
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from scanprior.data.sources.dicom_names import (
     quiet,
 )
 from scanprior.data.sources.dicom_order import Order, first_number, order_of
-from scanprior.data.sources.dicom_seg import drawn_images
+from scanprior.data.sources.dicom_seg import drawn_images, segment_names
 
 BROKEN = (
     # pydicom reads lazily, so a broken file may raise any of these wherever a value is used
@@ -43,6 +42,10 @@ BROKEN = (
     InvalidDicomError,
     BytesLengthException,
 )
+
+
+_FARTHEST = 1e6
+"""mm: a kilometre from the scanner's centre there is no patient."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Frame:
     """Between slices as the header says it, in mm; counts only where there is one slice."""
     order: Order
     scale: tuple[float, float] | None
-    """Slope and intercept of this frame; None where the file's own hold."""
+    """Slope and intercept; None where the header has none, or not both, or a table instead."""
     mosaic: bool
     """Whether it is Siemens' mosaic of a whole volume."""
 
@@ -89,6 +92,8 @@ class Header:
     drawn_images: frozenset[tuple[str, int | None]] = frozenset()
     """Of a segmentation, the hashes of the images that it names, and which frame of each, from 0;
     None where it names no frame."""
+    segments: tuple[tuple[int, str], ...] = ()
+    """Of a segmentation, each segment's number and what it is called. Not to be repeated."""
     size: int = 0
     """In bytes."""
 
@@ -110,9 +115,11 @@ def read_header(path: Path) -> Header:
         drawn_on = [
             series_of(data, path, patient, item.get("SeriesInstanceUID")) for item in referred or []
         ]
-        images = drawn_images(data) if skipped == SEGMENTATION else frozenset()
+        images, named = frozenset(), ()
+        if skipped == SEGMENTATION:
+            images, named = drawn_images(data), segment_names(data)
         frames = () if skipped else tuple(_frames(data, path))
-        return Header(frames, skipped, words, tuple(drawn_on), images, path.stat().st_size)
+        return Header(frames, skipped, words, tuple(drawn_on), images, named, path.stat().st_size)
 
 
 def _frames(data: pydicom.Dataset, path: Path) -> Iterator[Frame]:
@@ -165,9 +172,9 @@ def _frame(
     slope = said("PixelValueTransformationSequence", "RescaleSlope")
     intercept = said("PixelValueTransformationSequence", "RescaleIntercept")
     scale = None
-    if number is not None and (slope is not None or intercept is not None):
-        if slope is None or intercept is None:
-            raise HeaderError("one of slope and intercept without the other")
+    if number is not None and (slope is None) != (intercept is None):
+        raise HeaderError("one of slope and intercept without the other")
+    if slope is not None and intercept is not None and "ModalityLUTSequence" not in data:
         scale = (float(slope), float(intercept))
     return Frame(
         path=path,
@@ -215,6 +222,6 @@ def _floats(value: Any, count: int) -> tuple[float, ...] | None:
     numbers = tuple(float(part) for part in value)
     if len(numbers) != count:
         raise HeaderError(f"{len(numbers)} numbers where {count} belong")
-    if not all(math.isfinite(number) for number in numbers):
-        raise HeaderError("a position, direction or pixel size that is no finite number")
+    if not all(abs(number) < _FARTHEST for number in numbers):  # NaN is not
+        raise HeaderError("a position, direction or pixel size that no scan has")
     return numbers

@@ -1,6 +1,7 @@
 """From a DICOM case's frames to its image and label map."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,26 @@ def read_photograph(case: Case, frames: tuple[Frame, ...]) -> tuple[Image, None]
     return _finite(case, Image(_decoded(case, frames)[frames[0]], None, (1.0, 1.0))), None
 
 
-def read_series(case: Case, frames: tuple[Frame, ...]) -> tuple[Image, Image | None]:
+def read_series(
+    case: Case, frames: tuple[Frame, ...], *, several: bool = False
+) -> tuple[Image, Image | None]:
     """The volumes that ``frames`` make, each a channel: ``(c, z, y, x)``; and its segments.
 
     Raises :class:`InputError` for files that cannot be decoded, for slices that are no regular
-    stack (``dicom_stack.stacked``) and for segments that do not fit (``dicom_seg.segments``).
+    stack (``dicom_stack.stacked``), for segments that do not fit (``dicom_seg.segments``), and,
+    where a label map is wanted, for ``several`` that could be it.
     """
+    if several and case.label is not None:
+        raise InputError(
+            f"{case.called} has several segmentations, {case.label_shown}; choose one with --label "
+            "PART of its file name, or remove the others."
+        )
+    scales = {frame.scale for frame in frames}
+    if None in scales and scales - {None, (1.0, 0.0)}:
+        raise InputError(
+            f"{case.called} has slices with a rescale slope and slices without, so they are in two "
+            "units; restore their headers or leave it out."
+        )
     if frames[0].mosaic:
         image = _mosaics(case, frames)
         heights = np.arange(image.shape[0], dtype=float)
@@ -54,6 +69,13 @@ def read_series(case: Case, frames: tuple[Frame, ...]) -> tuple[Image, Image | N
             f"{name} holds segments that cannot be decoded ({reason(error)}); "
             "restore it or leave it out."
         ) from error
+
+
+def frames_of(case: Case) -> tuple[Frame, ...]:
+    """The slices of a series' case; none for a photograph, or a case of another format."""
+    if isinstance(case.load, partial) and case.load.func is read_series:
+        return case.load.keywords["frames"]
+    return ()
 
 
 def _decoded(case: Case, frames: Sequence[Frame]) -> dict[Frame, np.ndarray]:

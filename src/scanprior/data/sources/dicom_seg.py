@@ -33,6 +33,15 @@ def drawn_images(data: pydicom.Dataset) -> frozenset[tuple[str, int | None]]:
     return frozenset(named | {(uid, None) for uid in listed - {uid for uid, _ in named}})
 
 
+def segment_names(data: pydicom.Dataset) -> tuple[tuple[int, str], ...]:
+    """The number of each segment of a segmentation, and its label; those that have both."""
+    return tuple(
+        (int(item.SegmentNumber), str(item.SegmentLabel).strip().casefold())
+        for item in data.get("SegmentSequence") or []
+        if item.get("SegmentNumber") and item.get("SegmentLabel")
+    )
+
+
 def segments(path: Path, name: str, image: Image, heights: np.ndarray) -> Image:
     """The label map on ``image``'s grid: 0, and each segment's number where it is.
 
