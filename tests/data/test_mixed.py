@@ -159,6 +159,11 @@ def test_a_locked_folder_gets_a_word(tmp_path, monkeypatch, write):
     assert found.left_out == ("1 folder that may not be opened",)
 
 
+def test_an_empty_source_says_so(tmp_path):
+    with pytest.raises(InputError, match="is empty; give the folder"):
+        sources.search(tmp_path, None, NONE)
+
+
 def test_a_source_of_links_alone_says_so(tmp_path):
     source = tmp_path / "in"
     for folder in (source, tmp_path / "elsewhere"):

@@ -18,6 +18,8 @@ from scanprior.data.store import write_array
 from scanprior.whole import replacing
 
 _FLOAT16_MAX = 65504
+_COARSEST = 0.01
+"""Of a channel's range, how far a stored value may be off."""
 
 
 def convert(plan: Plan, case: Case) -> dict[str, Any] | str:
@@ -74,7 +76,22 @@ def _stepped(plan: Plan, called: str, image: Image, label: Image | None) -> Prep
     top = float(np.abs(prepared.image.array).max())
     if top > _FLOAT16_MAX:
         raise InputError(f"{called} reaches {top:g}, more than float16 holds; change --intensity.")
+    if plan.recipe.intensity == "none":
+        _check_precision(called, prepared.image.array)
     return prepared
+
+
+def _check_precision(called: str, array: np.ndarray) -> None:
+    """Raise :class:`InputError` where float16, in which it is stored, is too coarse for a channel
+    of ``array``, as for values near 0, or with a large number added to all of them."""
+    for channel in array:
+        low, high = float(channel.min()), float(channel.max())
+        off = float(np.abs(channel.astype(np.float16) - channel).max())
+        if off > _COARSEST * (high - low) > 0:
+            raise InputError(
+                f"{called} has values from {low:g} to {high:g}, which float16 holds to {off:.2g} "
+                "only; change --intensity."
+            )
 
 
 def _write(path: Path, array: np.ndarray) -> None:

@@ -18,11 +18,11 @@ from nibabel.spatialimages import HeaderDataError
 from PIL import Image as Pillow
 
 from scanprior.contracts import InputError
+from scanprior.data.grids import on_grid_of
 from scanprior.data.hdf5 import HDF5
 from scanprior.data.image import Image, spacing_of
 from scanprior.data.itk import itk_affine, itk_header, read_itk
 from scanprior.data.nifti import nifti_affine, opened, read_nifti
-from scanprior.data.pairs import check_data
 from scanprior.data.picture import numpy_shape, read_numpy, read_picture
 
 NIBABEL = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
@@ -93,11 +93,9 @@ def read_image(paths: Sequence[Path], time: int | None = None) -> Image:
     has several times of several channels, all of which were asked for, or whose grid differs from
     the first one's.
     """
-    images = [image_of(*_load(path, time), path) for path in paths]
-    first = images[0]
-    for image, path in zip(images[1:], paths[1:], strict=True):
-        check_same_grid(first, paths[0], image, path)
-    array = first.array if len(images) == 1 else np.concatenate([i.array for i in images])
+    first, *others = (image_of(*_load(path, time), path) for path in paths)
+    laid = (on_grid_of(first, paths[0], *other) for other in zip(others, paths[1:], strict=True))
+    array = first.array if not others else np.concatenate([i.array for i in (first, *laid)])
     return Image(array, first.affine, first.spacing)
 
 
@@ -174,23 +172,6 @@ def write_label(path: Path, label: np.ndarray, affine: np.ndarray | None) -> Non
     nib.save(image, path)
 
 
-def check_same_grid(first: Image, path: Path, other: Image, other_path: Path) -> None:
-    """Raise :class:`InputError` unless both lie voxel on voxel (to a tenth of a voxel)."""
-    if first.shape != other.shape:
-        raise InputError(
-            f"{other_path} has shape {other.shape}, but {path} has {first.shape}; "
-            "resample one onto the other."
-        )
-    if first.affine is not None and other.affine is not None:
-        ends = np.array(np.meshgrid(*([0, n - 1] for n in first.shape[::-1]), [1.0])).reshape(4, -1)
-        apart = np.linalg.norm(((first.affine - other.affine) @ ends)[:3], axis=0).max()
-        if apart > 0.1 * min(first.spacing):
-            raise InputError(
-                f"{other_path} lies {apart:.3g} mm beside {path} although their shapes agree; "
-                "correct its header or resample it."
-            )
-
-
 def image_of(array: np.ndarray, affine: np.ndarray | None, path: Path) -> Image:
     """An image of the numbers ``(c, *s)`` that were read from ``path``, as float32.
 
@@ -220,8 +201,6 @@ def _load(path: Path, time: int | None = None) -> tuple[np.ndarray, np.ndarray |
     if not ending:
         known = ", ".join(VOLUME + PHOTOGRAPH)
         raise InputError(f"{path} is of no known format; use one of {known}.")
-    if ending in SITK and path.is_file():
-        check_data(path)
     load = next(read for endings, read in _READERS.items() if ending in endings)
     try:
         array, affine = load(path)

@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from nibabel.orientations import (
+    apply_orientation,
+    inv_ornt_aff,
+    io_orientation,
+    ornt_transform,
+)
 from scipy import ndimage
 
 from scanprior.data.image import Image, spacing_of
@@ -26,7 +31,26 @@ def to_ras(image: Image) -> Moved:
     """
     if image.affine is None:
         return image, np.eye(len(image.shape) + 1)
-    orientation = io_orientation(image.affine)
+    return _turned(image, io_orientation(image.affine))
+
+
+def turned_as(image: Image, other: Image) -> Image:
+    """Axes permuted and flipped so that they run as those of ``other`` do; no interpolation.
+
+    Where one of them is a photograph the image stays as it is.
+    """
+    if image.affine is None or other.affine is None:
+        return image
+    turn = ornt_transform(io_orientation(image.affine), io_orientation(other.affine))
+    return _turned(image, turn)[0]
+
+
+def run_alike(affine: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the axes of both run the same way, each nearest to the same axis of the body."""
+    return np.array_equal(io_orientation(affine), io_orientation(other))
+
+
+def _turned(image: Image, orientation: np.ndarray) -> Moved:
     step = inv_ornt_aff(orientation, image.shape[::-1])
     # nibabel turns the leading axes, (x, y, z), and leaves the last one, the channel, alone.
     return image.moved(apply_orientation(image.array.T, orientation).T, step), step

@@ -12,6 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel.imageglobals import logger
+from nibabel.spatialimages import SpatialImage
 
 from scanprior.contracts import InputError
 from scanprior.data.limits import GZIP, check_behind, check_size, counted
@@ -34,8 +35,16 @@ def quiet() -> Iterator[None]:
 
 @quiet()
 def opened(path: Path) -> Any:
-    """nibabel's image: its header is read, its voxels are not."""
-    return nib.load(path)
+    """nibabel's image: its header is read, its voxels are not.
+
+    Raises :class:`InputError` for what is no volume though its name says so, as CIFTI is not.
+    """
+    image = nib.load(path)
+    if not isinstance(image, SpatialImage):
+        raise InputError(
+            f"{path} holds surfaces or a table ({type(image).__name__}), no volume; leave it out."
+        )
+    return image
 
 
 @quiet()

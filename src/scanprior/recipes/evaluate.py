@@ -14,11 +14,11 @@ from scanprior.contracts import InputError
 from scanprior.data.files import (
     PHOTOGRAPH,
     VOLUME,
-    check_same_grid,
     files_in,
     read_label,
     stem,
 )
+from scanprior.data.grids import on_grid_of
 from scanprior.data.image import Image
 from scanprior.metrics.intervals import bootstrap_interval
 from scanprior.metrics.segmentation import (
@@ -99,7 +99,7 @@ def run_evaluate(recipe: Evaluate) -> dict[str, Any]:
     flat = True
     for case, path in counted(predictions.items(), "scoring", len(predictions)):
         label, prediction = read_label(labels[case]), read_label(path)
-        check_same_grid(label, labels[case], prediction, path)
+        prediction = on_grid_of(label, labels[case], prediction, path)
         flat = flat and label.affine is None
         strange |= _values(prediction) - known
         scores = case_scores(

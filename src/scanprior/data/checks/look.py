@@ -13,6 +13,7 @@ from scanprior.data.below import below
 from scanprior.data.checks import raw, rules
 from scanprior.data.checks.findings import Finding
 from scanprior.data.files import BROKEN, read_affine, read_image, read_label
+from scanprior.data.geometry import run_alike
 from scanprior.data.image import Image, spacing_of
 from scanprior.data.limits import limit
 from scanprior.data.sources import Case
@@ -184,8 +185,8 @@ def _flat(path: Path) -> bool:
 def _grids(
     case: Case, names: dict[Path, str], image: Image, label: Image | None
 ) -> list[Finding | None]:
-    """The geometry of every further file against the first one's: of the images from their headers,
-    of the label map as it was read."""
+    """The geometry of every further file against the first one's: of the images from their headers
+    (but of those that reading turned), of the label map as it was read."""
     called = names[case.images[0]]
     mine = image.affine
     if mine is None:
@@ -196,7 +197,7 @@ def _grids(
     return [
         rules.grids(names[path], called, image.shape, rules.apart(one, other, image.shape))
         for path, (one, other) in others.items()
-        if other is not None
+        if other is not None and run_alike(one, other)
     ]
 
 
@@ -219,7 +220,8 @@ def _opened(
         found += _grids(case, names, image, label)
     elif label is not None and image.affine is not None and label.affine is not None:
         voxels = rules.apart(image.affine, label.affine, image.shape)
-        found.append(rules.grids(f"{called}'s label", called, image.shape, voxels))
+        name = f"{called}'s label"
+        found.append(rules.grids(name, called, image.shape, voxels, copied=False))
     # a file of many times is told of with the first of them
     for path in members(case) if case.load is from_files and not case.row else ():
         if (header := raw.header(path)) is not None:

@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from scanprior.contracts import InputError
-from scanprior.data.files import check_same_grid, read_affine, read_image, read_label
+from scanprior.data.files import read_affine, read_image, read_label
 from scanprior.data.geometry import sheared, straightened
+from scanprior.data.grids import on_grid_of
 from scanprior.data.image import Image
 from scanprior.data.pairs import parts
 
@@ -155,8 +156,7 @@ def from_files(case: Case) -> tuple[Image, Image | None]:
     if case.label is None:
         return image, None
     label = read_label(case.label)
-    check_same_grid(image, case.images[0], label, case.label)
-    return image, label
+    return image, on_grid_of(image, case.images[0], label, case.label)
 
 
 def file_hash(*paths: Path) -> str:

@@ -18,13 +18,13 @@ from scanprior.contracts import InputError
 from scanprior.data import hdf5, hdf5_axes
 from scanprior.data.files import (
     BROKEN,
-    check_same_grid,
     checked_affine,
     files_in,
     image_of,
     label_of,
     unreadable,
 )
+from scanprior.data.grids import on_grid_of
 from scanprior.data.hdf5 import HDF5, Dataset, File
 from scanprior.data.image import Image
 from scanprior.data.sources.case import Case, Found, SourceOptions, case_of
@@ -109,12 +109,11 @@ def read_case(
             drawn = _label(file, path, label_key, found) if case.label == path else None
             if drawn is not None:
                 label = label_of(*_loaded(drawn, path, found), path)
-                check_same_grid(image, path, label, Path(f"{path}{drawn.name}"))
+                label = on_grid_of(image, path, label, Path(f"{path}{drawn.name}"))
     except BROKEN as error:
         raise unreadable(path, error) from error
     if case.label is not None and case.label != path:
-        label = _read_label(case.label, label_key)
-        check_same_grid(image, path, label, case.label)
+        label = on_grid_of(image, path, _read_label(case.label, label_key), case.label)
     if case.row is not None:
         image = replace(image, array=image.array[case.row : case.row + 1])
     return image, label
