@@ -254,3 +254,8 @@ def test_one_json_object_whatever_is_undefined(
     cli.main(["probe", "scratch", "--store", "s", "--out", "o.csv", "--json"])
     told = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))
     assert told == {"knn": {"kappa": None}, "intervals": [None, 0.5], "out": "o"}
+
+
+def test_a_person_reads_a_line_an_entry():
+    told = cli._lines({"out": "o", "rejected": {"a": "cut short", "b": "gone"}, "failures": {}})
+    assert list(told) == ["out: o", "rejected:", "  a: cut short", "  b: gone", "failures: none"]

@@ -3,8 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from typing import Any
 
 from scanprior import __version__
 
@@ -80,12 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if to_program:
         print(as_json(result, default=str))
     else:
-        shown = ((key, value) for key, value in result.items() if key != "findings")
-        print("\n".join(plain(f"{key}: {value}") for key, value in shown))
+        print("\n".join(plain(line) for line in _lines(result)))
     if result.get("errors"):
         raise SystemExit(2)
     if result.get("rejected") or result.get("failures") or result.get("warnings"):
         raise SystemExit(1)
+
+
+def _lines(result: dict[str, Any]) -> Iterator[str]:
+    """What a person reads of a result: a line a value, and one for each entry of a dictionary."""
+    for key, value in result.items():
+        if isinstance(value, dict) and value:
+            yield f"{key}:"
+            yield from (f"  {name}: {entry}" for name, entry in value.items())
+        elif key != "findings":
+            yield f"{key}: {'none' if value == {} else value}"
 
 
 def _modules(words: Sequence[str]) -> tuple[list[str], list[str]]:
