@@ -9,12 +9,13 @@ are whole ones: 120) and 4 GiB. It must end in one sentence that names the file 
 that is not 0, or in what an independent reader makes of the file. Never in a traceback, a hang, a
 crash, more memory, another volume or another source.
 
-The same command continues where it was interrupted: what was tried is kept in ``--out``. Writes
-``results/fuzz.json`` from all that is kept there. Linux or macOS.
+The same command continues where it was interrupted: what was tried is kept in ``--out``, of every
+seed. Writes ``results/fuzz.json``, of what this command tries alone. Linux or macOS.
 """
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -49,34 +50,42 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
+    kept: list[Try] = []
     for subject in options.only:
         count = COUNTS[subject] if options.count is None else options.count
-        _subject(subject, count, options)
-    kept = [Try(*json.loads(line)[1:]) for name in COUNTS for line in _lines(options.out, name)]
-    told = {"command": "python benchmarks/fuzz.py", "seed": options.seed} | table(kept)
+        kept += _subject(subject, count, options)
+    command = f"python benchmarks/{Path(__file__).name} {shlex.join(sys.argv[1:])}".strip()
+    told = {"command": command, "seed": options.seed} | table(kept)
     write(options.results, told)
     print(json.dumps({key: told[key] for key in ("files", "commands", "outcomes")}))
     if told["failures"]:
         sys.exit(f"{len(told['failures'])} failures; see {options.results}")
 
 
-def _subject(subject: str, count: int, options: argparse.Namespace) -> None:
-    """Try what was not tried before, and note it."""
+def _subject(subject: str, count: int, options: argparse.Namespace) -> list[Try]:
+    """All tries of the subject: what was not tried before is tried now, and noted."""
     home = (options.out / subject).resolve()
     if not (home / "whole").is_dir():
         begin = targets.BEGIN if subject == "runs" else targets.BEGIN_MODEL
         targets.begin(home, write_scans, begin)
-    known = {json.loads(line)[0] for line in _lines(options.out, subject)}
+    known: dict[str, list[Try]] = {}
+    for line in _lines(options.out, subject):
+        name, *one = json.loads(line)
+        known.setdefault(name, []).append(Try(*one))
     real = options.awkward if options.awkward.is_dir() else None
     batches = list(_batches(subject, count, home, real))
+    found: list[Try] = []
     with Progress() as progress, (options.out / f"{subject}.jsonl").open("a") as notes:
         for name, tried in progress.track(batches, description=subject):
-            if name in known:
-                continue
-            draw = np.random.default_rng([options.seed, *name.encode()])
-            # in one go, so that a batch is noted whole or not at all
-            notes.write("".join(json.dumps([name, *one]) + "\n" for one in tried(draw)))
-            notes.flush()
+            seeded = f"seed {options.seed}: {name}"
+            if seeded not in known:
+                draw = np.random.default_rng([options.seed, *name.encode()])
+                known[seeded] = tried(draw)
+                # in one go, so that a batch is noted whole or not at all
+                notes.write("".join(json.dumps([seeded, *one]) + "\n" for one in known[seeded]))
+                notes.flush()
+            found += known[seeded]
+    return found
 
 
 Make = Callable[[np.random.Generator], Iterable[Mutant]]

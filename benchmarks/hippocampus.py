@@ -14,7 +14,9 @@ that labels are taken from. Pretraining sees the 280 images that are no test cas
 validation cases, the fine-tuning's for scratch, and fine-tuning is the same for all starts.
 
 ``all-labels`` is no pretext task: its encoder was trained on the label maps of the whole pool. It
-tells how much any encoder can give here. The study can be stopped and goes on.
+tells how much any encoder can give here. A pretraining on slices takes about as long as its
+counterpart on volumes, not as many voxels. ``scratch-long`` adds the time of the longest
+pretraining but exemplar's (jigsaw's). The study can be stopped and goes on.
 """
 
 from pathlib import Path
@@ -24,20 +26,31 @@ from scanprior.study import Study
 
 FOLDER = Path("demo/hippocampus")
 TASKS = ("cpc", "rpl", "jigsaw", "rotation", "exemplar")
+SLICES = tuple(f"{name}-2d" for name in TASKS)
 
 study = Study(
     store=FOLDER / "store",
     out=FOLDER / "study",
     split=FOLDER / "store" / "split.json",
-    starts=("scratch", f"all-labels=run:{FOLDER / 'all-labels'}", "supervised", *TASKS),
-    labels=(5, 10),
-    seeds=(0, 1, 2),
+    starts=(
+        "scratch",
+        f"all-labels=run:{FOLDER / 'all-labels'}",
+        "supervised",
+        *TASKS,
+        "scratch-2d",
+        *SLICES,
+        "scratch-long",
+    ),
+    labels=(3, 5, 10, 20),
+    seeds=(0, 1, 2, 3, 4),
     crop=(32, 48, 32),
     supervised=FOLDER / "tissue",
     pretraining=Training(steps=1200, batch_size=8, lr=1e-3),
     # no volume is padded for a pretext task: an empty border would give places away
     overrides=(
         *(f"{name}.crop=[28,44,32]" for name in TASKS),
+        *(f"{name}.crop=[44,32]" for name in SLICES),
+        *(f"{name}.batch_size=64" for name in SLICES),
         # a step of these has more or larger views, or learns what they teach sooner
         "cpc.steps=600",
         "cpc.batch_size=4",
@@ -48,11 +61,18 @@ study = Study(
         "exemplar.steps=600",
         "exemplar.batch_size=16",
         "exemplar.objective=contrastive",
+        "cpc-2d.steps=600",
+        "cpc-2d.patch=12",
+        "rpl-2d.jitter=1",
+        "jigsaw-2d.jitter=1",
+        "exemplar-2d.steps=600",
+        "exemplar-2d.objective=contrastive",
         "supervised.steps=600",
         "supervised.batch_size=4",
         "supervised.lr=8e-3",
     ),
     finetuning=Training(steps=150, batch_size=4, lr=8e-3),
+    long_steps=600,
     validate_every=30,
     validation=20,
     test=50,

@@ -14,7 +14,7 @@ from . import damage
 from .damage import Draw
 
 _PATCHED = ("number", "huge number", "NaN", "wrong type", "missing key", "deep nesting", "../")
-TEXT = (*_PATCHED, "truncated", "bits flipped")
+TEXT = (*_PATCHED, "truncated", "bits flipped", "no text")
 BYTES = ("truncated", "bits flipped", "head bits flipped")
 BINARY = (*BYTES, *_PATCHED)
 
@@ -27,6 +27,9 @@ def mutated(path: Path, mutation: str, draw: Draw) -> bytes:
         return damage.flipped(content, draw)
     if mutation == "head bits flipped":
         return damage.flipped(content, draw, 200)
+    if mutation == "no text":  # a byte that is in no UTF-8
+        at = int(draw.integers(len(content)))
+        return content[:at] + b"\xff" + content[at:]
     if path.suffix == ".safetensors":
         return _weights(path, mutation, draw)
     if path.suffix == ".ckpt":

@@ -13,7 +13,7 @@ from .damage import Draw, Mutant
 from .judge import Verdict
 from .patches import BINARY, BYTES, TEXT, mutated
 from .scans import fingerprint
-from .targets import TARGETS, VERBS, Target
+from .targets import SOURCES, TARGETS, VERBS, Target
 from .trying import Told, apart, command
 
 
@@ -54,9 +54,9 @@ _known: dict[tuple[tuple[str, ...], str], dict[str, str]] = {}
 
 def _one(words: str, target: Target, mutant: Mutant, home: Path) -> Verdict:
     work = _restored(target, mutant, home)
-    before = fingerprint(work / "scans")
+    before = _sources(work)
     told = command(words.split(), work)
-    if fingerprint(work / "scans") != before:
+    if _sources(work) != before:
         return Verdict("changed source")
     if told.failure:
         return Verdict(told.failure, told.err[-2000:])
@@ -74,7 +74,10 @@ def _one(words: str, target: Target, mutant: Mutant, home: Path) -> Verdict:
     checked = apart(lambda: _finite(work), work, 60)
     if (target.first, words) not in _known:  # in the same folder, for names are in the results
         _known[target.first, words] = undamaged(target, words, home)
-    return _ended(told, now, _known[target.first, words], mutant, checked)
+    whole = _known[target.first, words]
+    if words in target.anew and now != whole:
+        return Verdict("wrong volume", f"{mutant.name} or what it names was not written anew")
+    return _ended(told, now, whole, mutant, checked)
 
 
 def _ended(
@@ -120,12 +123,18 @@ def outputs(work: Path) -> dict[str, str]:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         elif path.suffix in (".b2nd", ".gz", ".png", ".csv") or path.name in (
             "index.json",
+            "rejected.json",
+            "warnings.json",
             "doctor.json",
             "report.md",
         ):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     found.pop("study/cells.csv", None)
     return found
+
+
+def _sources(work: Path) -> list[dict[str, str]]:
+    return [fingerprint(work / name) for name in SOURCES]
 
 
 def _finite(work: Path) -> None:

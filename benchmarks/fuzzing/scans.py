@@ -60,8 +60,9 @@ def _given(verb: str, mutants: Sequence[Mutant], how: Trying) -> Verdicts:
     if told.failure:
         return {m.name: Verdict(told.failure, told.err[-2000:]) for m in mutants}
     if alone is not None and not _made(verb, out):
-        names = (alone, Path(mutants[0].name).name, "source")
-        return {mutants[0].name: judge.refusal(told, *names)}
+        only = mutants[0]
+        files = (Path(name).name for name in (only.name, *only.beside))  # a series' first is named
+        return {only.name: judge.refusal(told, alone, "source", *files)}
     judged = apart(lambda: _judge(verb, source, given, told, mutants, how), how.home, 120)
     if judged.code:
         return {m.name: Verdict("no judgement", judged.err[-2000:]) for m in mutants}

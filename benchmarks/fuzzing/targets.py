@@ -10,6 +10,8 @@ from .trying import command
 _TRAINING = "--batch-size 2 --save-every 2 --precision 32 --accelerator cpu"
 _MODEL = "--widths 4 8 --crop 16 16 16"
 PREPARE = "prepare scans store --workers 1"
+PREPARE_ODD = "prepare odd kept --workers 1"
+"""Of scans that give a warning and a rejection."""
 PRETRAIN = f"pretrain rotation --store store --out pretext {_MODEL} {_TRAINING} --steps 4"
 FINETUNE = (
     f"finetune segmentation --store store --out run {_MODEL} {_TRAINING} --steps 2 "
@@ -29,10 +31,11 @@ STUDY = (
         for part in ("pretraining", "finetuning")
     )
 )
-BEGIN = (PREPARE, PRETRAIN, FINETUNE, PREDICT, STUDY)
+BEGIN = (PREPARE, PREPARE_ODD, PRETRAIN, FINETUNE, PREDICT, STUDY)
 """What makes the files, in this order."""
 BEGIN_MODEL = (PREPARE, FINETUNE)
 """What makes the run that predicts."""
+SOURCES = ("scans", "odd")
 
 
 class Target(NamedTuple):
@@ -42,14 +45,24 @@ class Target(NamedTuple):
     path: str
     commands: tuple[str, ...]
     first: tuple[str, ...] = ()
-    """Files that are removed first, so that there is something to do."""
+    """Folders that are removed first, so that there is something to do."""
+    anew: tuple[str, ...] = ()
+    """Commands that must write it anew, and all else as if nothing were damaged."""
 
 
 TARGETS = (
     Target("recipe of a run", "pretext/recipe.json", (PRETRAIN,)),
     Target("recipe of a run", "run/recipe.json", (FINETUNE,)),
     Target("recipe of a store", "store/recipe.json", (PREPARE,)),
-    Target("index", "store/index.json", (DOCTOR, PRETRAIN, STARTED), ("pretext/checkpoints",)),
+    Target(
+        "index",
+        "store/index.json",
+        (DOCTOR, PRETRAIN, STARTED, PREPARE),
+        first=("pretext/checkpoints",),
+        anew=(PREPARE,),
+    ),
+    Target("rejections", "kept/rejected.json", (PREPARE_ODD,), anew=(PREPARE_ODD,)),
+    Target("warnings", "kept/warnings.json", (PREPARE_ODD,), anew=(PREPARE_ODD,)),
     Target("record", "store/records/scan_01.json", (PREPARE,)),
     Target("split", "store/split.json", (DOCTOR, STARTED, PRETRAIN)),
     Target("cases of a run", "pretext/cases.json", (STARTED,)),
@@ -65,6 +78,7 @@ TARGETS = (
 )
 VERBS = {
     PREPARE: "prepare",
+    PREPARE_ODD: "prepare",
     PRETRAIN: "pretrain",
     FINETUNE: "finetune",
     STARTED: "finetune --start",
@@ -83,8 +97,17 @@ def begin(
     work = home / "work"
     work.mkdir(parents=True)
     write_scans(work / "scans", 5)
+    write_scans(work / "odd", 3)
+    _make_odd(work / "odd")
     for words in commands:
         told = command(words.split(), work, 120)
-        if told.code:
+        if told.code != (words == PREPARE_ODD):  # 1: an image was rejected
             raise RuntimeError(f"{words}: {told.err}")
     shutil.copytree(work, home / "whole")
+
+
+def _make_odd(scans: Path) -> None:
+    """Of three scans make one, its copy, and an empty file."""
+    for part in ("imagesTr", "labelsTr"):
+        shutil.copy(scans / part / "scan_00.nii.gz", scans / part / "scan_01.nii.gz")
+    (scans / "imagesTr" / "scan_02.nii.gz").write_bytes(b"")

@@ -126,6 +126,18 @@ def test_sizes_of_voxels(tmp_path, name, said, expected):
             del file[place].attrs[name]
 
 
+def test_rounding_between_sizes_of_voxels_is_no_finding(tmp_path):
+    """No copy is made of HDF5, so that nobody could do anything about it."""
+    path = written(tmp_path / "in/a.h5", data=ARRAY, label=LABEL)
+    with h5py.File(path, "a") as file:
+        file["data"].attrs["spacing"] = np.float32([2.1, 0.7, 0.7])
+        file["label"].attrs["spacing"] = np.float64([2.1, 0.7, 0.7])
+    result = run_doctor(
+        Doctor(source=path.parent, out=tmp_path / "out", fix=tmp_path / "fix", workers=1)
+    )
+    assert result["findings"] == []
+
+
 @pytest.mark.parametrize(
     "said", [[1.0, 0, 1], [np.nan] * 3, [1.0, 2.0], "1 1 1", [1e-320, 1, 1], [[1.0, 1, 1]]]
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from scanprior.contracts import InputError
-from scanprior.data import convert
+from scanprior.data import convert, prepare
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.split import Split
 from scanprior.data.store import Store
@@ -217,15 +218,95 @@ def test_a_label_map_that_is_gone_leaves_no_array(tmp_path):
     assert not (tmp_path / "out/volumes/s1.label.b2nd").exists()
 
 
-def test_where_nothing_can_be_used_the_store_stays_what_it_was(tmp_path):
+def test_where_all_are_refused_nothing_is_left(tmp_path):
+    scans(tmp_path / "in", 1)
+    path, store = tmp_path / "in/images/s0.nii.gz", tmp_path / "out"
+    whole = path.read_bytes()
+    run_prepare(recipe(tmp_path))
+    (store / "warnings.json").write_text("[]")  # as of an image that is refused since
+    path.write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(InputError, match="holds no image that can be used"):
+            run_prepare(recipe(tmp_path))
+        assert left(store) == set()
+        assert {p.name for p in store.glob("*.json")} == {"recipe.json", "rejected.json"}
+    path.write_bytes(whole)
+    assert run_prepare(recipe(tmp_path))["prepared"] == 1
+    assert not (store / "rejected.json").exists()
+
+
+def test_a_source_without_scans_leaves_its_store(tmp_path):
+    """It may be a disk that is not there."""
     scans(tmp_path / "in", 1)
     run_prepare(recipe(tmp_path))
-    before = times(tmp_path / "out/volumes")
-    (tmp_path / "in/images/s0.nii.gz").write_bytes(b"")
-    with pytest.raises(InputError, match="holds no image that can be used"):
+    before = times(tmp_path / "out")
+    shutil.rmtree(tmp_path / "in/images")
+    shutil.rmtree(tmp_path / "in/labels")
+    with pytest.raises(InputError, match="in is empty"):
         run_prepare(recipe(tmp_path))
-    assert times(tmp_path / "out/volumes") == before
-    assert [volume.id for volume in Store(tmp_path / "out")] == ["s0"]
+    assert times(tmp_path / "out") == before
+
+
+def content(store):
+    return {p.relative_to(store): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+
+
+def cut(monkeypatch, name, call):
+    """A run that is interrupted where ``name`` of prepare or convert is called."""
+    module = convert if hasattr(convert, name) else prepare
+    whole, calls = getattr(module, name), []
+
+    def interrupted(*given):
+        calls.append(given)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return whole(*given)
+
+    monkeypatch.setattr(module, name, interrupted)
+
+
+MOMENTS = [("write_array", 1), ("write_array", 2), ("write_array", 3), ("compared", 1)]
+
+
+@pytest.mark.parametrize("lost", [None, "volumes/s1.image.b2nd", "records/s1.json"])
+@pytest.mark.parametrize(("name", "call"), MOMENTS)
+def test_an_update_that_is_interrupted_leaves_no_store(tmp_path, monkeypatch, name, call, lost):
+    """The old index would give the new arrays the old digest."""
+    before, store = tmp_path / "before", tmp_path / "out"
+    scans(tmp_path / "in", 3)
+    run_prepare(recipe(tmp_path))
+    scans(tmp_path / "in", 2, seed=1)
+    if lost is not None:
+        (store / lost).unlink()
+    shutil.copytree(store, before)
+    run_prepare(recipe(tmp_path))
+    undisturbed = content(store)
+    shutil.rmtree(store)
+    before.rename(store)
+    with monkeypatch.context() as patch:
+        cut(patch, name, call)
+        with pytest.raises(KeyboardInterrupt):
+            run_prepare(recipe(tmp_path))
+    with pytest.raises(InputError, match="is not a store"):
+        Store(store)
+    run_prepare(recipe(tmp_path))
+    assert content(store) == undisturbed
+
+
+@pytest.mark.parametrize(("name", "call"), [("write_array", 2), ("compared", 1)])
+def test_while_volumes_are_added_the_store_stays(tmp_path, monkeypatch, name, call):
+    scans(tmp_path / "in", 2)
+    run_prepare(recipe(tmp_path))
+    before = content(tmp_path / "out")
+    for path in (scans(tmp_path / "more", 4) / "images").glob("s[23]*"):
+        path.rename(tmp_path / "in/images" / path.name)
+    with monkeypatch.context() as patch:
+        cut(patch, name, call)
+        with pytest.raises(KeyboardInterrupt):
+            run_prepare(recipe(tmp_path))
+    now = content(tmp_path / "out")
+    assert {path: now.get(path) for path in before} == before
+    assert run_prepare(recipe(tmp_path))["volumes"] == 4
 
 
 @pytest.mark.slow
@@ -259,6 +340,17 @@ def test_values_that_float16_cannot_hold_are_refused(tmp_path):
     nib.save(nib.Nifti1Image(big, np.diag([1, 1, 4, 1])), tmp_path / "in/images/s0.nii.gz")
     with pytest.raises(InputError, match="float16"):
         run_prepare(recipe(tmp_path, intensity="none"))
+
+
+@pytest.mark.parametrize(("scale", "added"), [(1e-8, 0.0), (1e-6, 0.0), (1.0, 3e4)])
+def test_values_that_float16_cannot_tell_apart_are_refused(tmp_path, scale, added):
+    scans(tmp_path / "in", 2)
+    fine = scale * np.random.default_rng(0).uniform(size=(12, 14, 10)) + added
+    nib.save(nib.Nifti1Image(fine, np.diag([1, 1, 4, 1])), tmp_path / "in/images/s0.nii.gz")
+    assert run_prepare(recipe(tmp_path, intensity="none"))["rejected"] == 1
+    assert "float16 holds to" in (tmp_path / "out/rejected.json").read_text()
+    other = recipe(tmp_path, store=tmp_path / "other", intensity="unit")
+    assert run_prepare(other)["rejected"] == 0
 
 
 def test_median_spacing_and_labels_never_mixed(tmp_path):

@@ -108,16 +108,28 @@ def test_a_warning_is_told_although_its_run_was_killed(source, monkeypatch, caps
     assert f"warning: {LABEL} stores its labels as fractions" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("damaged", ["[", "3", '[3, {"sentence": 4}]'])
+@pytest.mark.parametrize("damaged", [b"[", b"3", b'[3, {"sentence": 4}]', b"\xff"])
 def test_a_damaged_list_of_warnings_is_written_anew(source, damaged, capsys):
     save(source / LABEL, label(1).astype(np.float32))
     prepared(source)
     (finding,) = listed(source, "warnings.json")
-    (source.parent / "store/warnings.json").write_text(damaged)
+    (source.parent / "store/warnings.json").write_bytes(damaged)
     capsys.readouterr()
     prepared(source)
     assert finding["sentence"] in capsys.readouterr().err
     assert listed(source, "warnings.json") == [finding]
+
+
+@pytest.mark.parametrize("name", ["index.json", "rejected.json", "warnings.json"])
+def test_a_file_of_the_store_that_is_no_text_is_written_anew(source, name):
+    save(source / LABEL, label(1).astype(np.float32))
+    (source / "imagesTr/c02.nii.gz").write_bytes(b"")
+    prepared(source)
+    path = source.parent / "store" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"c0", b"c\xe9", 1))
+    prepared(source)
+    assert path.read_bytes() == whole
 
 
 def test_a_warning_is_no_failure(source, capsys):

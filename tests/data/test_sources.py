@@ -12,7 +12,7 @@ from scanprior.contracts import InputError
 from scanprior.data import sources
 from scanprior.data.files import read_image, read_label
 from scanprior.data.intensity import foreground, scaled
-from scanprior.data.sources import SourceOptions
+from scanprior.data.sources import SourceOptions, brats
 from scanprior.data.sources.brats import PRESETS
 from tests.conftest import real
 
@@ -100,6 +100,20 @@ def test_brats_2015_keeps_each_file_in_a_folder(tmp_path):
     assert words == ["MR_T1", "MR_T1c", "MR_T2", "MR_Flair"]
     assert case.label is not None
     assert "OT" in case.label.name
+
+
+def test_brats_follows_no_link_to_a_folder(tmp_path, capsys):
+    for name in PRESETS["brats2018"][0]:
+        nifti(tmp_path / "all/p1" / f"p1_{name}.nii.gz")
+        nifti(tmp_path / "elsewhere/p2" / f"p2_{name}.nii.gz")
+    (tmp_path / "all/p1/up").symlink_to("..")
+    (tmp_path / "all/p2").symlink_to(tmp_path / "elsewhere/p2")
+    (case,) = sources.find(tmp_path / "all", None, NONE)
+    assert (case.id, len(case.images)) == ("p1", 4)
+    assert "2 links to folders" in capsys.readouterr().err
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/p1").symlink_to(tmp_path / "all/p1")
+    assert not brats.recognise(tmp_path / "links")
 
 
 @pytest.mark.slow

@@ -21,6 +21,11 @@ def test_without_a_box_all_of_it_is_read(ball_store: Path) -> None:
     np.testing.assert_array_equal(volume.read_label(box), label[box])
 
 
+def test_a_name_that_it_does_not_hold_is_said_in_short(ball_store: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no volume 'a{80}'; make the split anew"):
+        Store(ball_store).of(["a" * 100_000])
+
+
 def test_a_label_map_that_is_not_there(ball_store: Path) -> None:
     known = Store(ball_store)[3]
     volume = Volume(known.id, known.folder, known.record | {"labelled": False})

@@ -1,6 +1,7 @@
 """Corrected copies: the right file, the right geometry, the same voxels, an untouched source."""
 
 import hashlib
+import json
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -110,6 +111,36 @@ def test_itk(tmp_path, ending, dtype):
     assert sitk.ReadImage(str(copy)).GetPixelID() == sitk.sitkUInt8
 
 
+@pytest.mark.parametrize("ending", ["nrrd", "mha"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_metadata_is_kept(tmp_path, ending, dtype):
+    source = tmp_path / "in"
+    save(source / "images/a.nii.gz", scan(0), AFFINE)
+    (source / "labels").mkdir()
+    map_ = sitk.GetImageFromArray(label(0).T.astype(dtype))
+    map_.SetSpacing([0.9, 0.9, 1.2])
+    map_.SetDirection([-1, 0, 0, 0, -1, 0, 0, 0, 1])
+    map_.SetOrigin([3.0, -5.0, 7.0001])
+    map_.SetMetaData("Segment0_Name", "liver")
+    sitk.WriteImage(map_, str(source / f"labels/a.{ending}"))
+    content = (source / f"labels/a.{ending}").read_bytes()
+    frame = b"measurement frame: (1,0,0) (0,0,1) (0,1,0)\n"
+    content = content.replace(b"encoding: raw", frame + b"encoding: raw")
+    (source / f"labels/a.{ending}").write_bytes(content)
+    assert fixed(source, tmp_path / "out") == [f"labels/a.{ending}"]
+    before, after = (
+        sitk.ReadImage(str(folder / f"labels/a.{ending}")) for folder in (source, tmp_path / "out")
+    )
+    assert after.GetMetaData("Segment0_Name") == "liver"
+    lost = set(before.GetMetaDataKeys()) - set(after.GetMetaDataKeys())
+    assert lost <= {"NRRD_measurement frame"}, "labels have none"
+    assert not lost or dtype == np.float32
+    text = (tmp_path / f"out/labels/a.{ending}").read_bytes()
+    assert (frame in text) == (ending == "nrrd" and dtype == np.uint8)
+    assert (b"frame" in text) == (frame in text)
+    assert b"ITK_" not in text, "what the reader adds is no part of the file"
+
+
 PAIRS = {
     "img": ["a.hdr", "a.img"],
     "mhd": ["a.mhd", "a.zraw"],
@@ -138,6 +169,54 @@ def test_a_header_and_its_data_stay_a_pair(tmp_path, ending):
     assert np.array_equal(copy.array[0], label(0).T)
 
 
+@pytest.mark.parametrize("name", ["../lab/c01.nii.gz", "labelsTr/../../lab/c01.nii.gz"])
+def test_a_label_map_outside_the_source_is_not_copied(tmp_path, name):
+    """Its copy would overwrite what lies beside the folder of copies."""
+    source = sound(tmp_path / "in", 2)
+    listed = json.loads((source / "dataset.json").read_text())["training"]
+    listed[1]["label"] = name
+    describe(source, training=listed)
+    for folder in (tmp_path / "lab", tmp_path / "home/lab"):
+        save(folder / "c01.nii.gz", label(1), NOISY)
+    before = hashes(tmp_path)
+    case = sources.find(source, None, SourceOptions())[1]
+    written, (refused,) = fix(case, source, tmp_path / "home/fixed")
+    assert written == []
+    assert "lies outside the source" in refused.sentence
+    assert hashes(tmp_path) == before
+
+
+def test_a_label_map_that_is_named_by_a_detour_is_copied_to_its_place(tmp_path):
+    source = sound(tmp_path / "in", 1)
+    listed = [{"image": "imagesTr/c00.nii.gz", "label": "imagesTr/../labelsTr/c00.nii.gz"}]
+    describe(source, training=listed)
+    save(source / "labelsTr/c00.nii.gz", label(0), NOISY)
+    assert fixed(source, tmp_path / "out") == ["labelsTr/c00.nii.gz"]
+
+
+def test_a_label_map_that_is_a_link_is_copied_to_where_the_link_is(tmp_path):
+    source = sound(tmp_path / "in", 1)
+    save(tmp_path / "away/x.nii.gz", label(0), NOISY)
+    (source / "labelsTr/c00.nii.gz").unlink()
+    (source / "labelsTr/c00.nii.gz").symlink_to(tmp_path / "away/x.nii.gz")
+    before = hashes(tmp_path)
+    assert mend(source, tmp_path / "out") == [tmp_path / "out/labelsTr/c00.nii.gz"]
+    assert before.items() <= hashes(tmp_path).items()
+
+
+def test_no_copy_is_written_through_a_link(tmp_path):
+    source = sound(tmp_path / "in", 1)
+    save(source / "labelsTr/c00.nii.gz", label(0), NOISY)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "out/labelsTr").symlink_to(tmp_path / "other")
+    (case,) = sources.find(source, None, SourceOptions())
+    written, (refused,) = fix(case, source, tmp_path / "out")
+    assert written == []
+    assert "give another --fix" in refused.sentence
+    assert list((tmp_path / "other").iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     source = sound(tmp_path / "in")
     save(source / "labelsTr/c01.nii.gz", label(1), NOISY)
@@ -156,8 +235,14 @@ def unreadable(*_: object) -> None:
     raise OSError(5, "Input/output error", "/somewhere/else")
 
 
-@pytest.mark.parametrize(("ending", "library"), [("nii.gz", "nib.load"), ("mha", "sitk.ReadImage")])
-def test_a_file_that_cannot_be_read_any_more(tmp_path, monkeypatch, ending, library):
+@pytest.mark.parametrize(
+    ("ending", "name", "failing"),
+    [
+        ("nii.gz", "nib", SimpleNamespace(load=unreadable, Nifti1Header=nib.Nifti1Header)),
+        ("mha", "itk_header", unreadable),
+    ],
+)
+def test_a_file_that_cannot_be_read_any_more(tmp_path, monkeypatch, ending, name, failing):
     """It is the source's disk that fails: another folder for the copies would not help."""
     source = tmp_path / "in"
     save(source / "images/a.nii.gz", scan(0))
@@ -165,9 +250,7 @@ def test_a_file_that_cannot_be_read_any_more(tmp_path, monkeypatch, ending, libr
     map_ = sitk.GetImageFromArray(label(0).T.astype(np.float32))
     map_.CopyInformation(sitk.ReadImage(str(source / "images/a.nii.gz")))
     sitk.WriteImage(map_, str(source / f"labels/a.{ending}"))
-    module, function = library.split(".")
-    failing = SimpleNamespace(**{function: unreadable}, Nifti1Header=nib.Nifti1Header)
-    monkeypatch.setattr(f"scanprior.doctor.fix.{module}", failing)
+    monkeypatch.setattr(f"scanprior.doctor.fix.{name}", failing)
     (case,) = sources.find(source, None, SourceOptions())
     written, (refused,) = fix(case, source, tmp_path / "out")
     assert written == []

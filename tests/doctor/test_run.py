@@ -97,6 +97,19 @@ def test_fix(source, capsys):
     assert run(capsys, *line(source))[0] == 0
 
 
+def test_a_case_with_an_error_of_its_own_is_not_corrected(source, capsys):
+    """It cannot be used, whatever rounding there is; what is wrong with it is said once."""
+    turn = AFFINE.copy()
+    turn[0, 1] = 0.3
+    save(source / "imagesTr/c01.nii.gz", scan(1), turn)
+    save(source / "labelsTr/c01.nii.gz", label(1), turn + NOISY - AFFINE)
+    save(source / "labelsTr/c02.nii.gz", label(2).astype(np.float32))
+    code, result, _ = run(capsys, *line(source, "--fix", str(source.parent / "fixed")))
+    assert code == 2
+    assert result["checks"] == {"refused": 1, "float label": 1, "grid noise": 1}
+    assert result["fixed"] == 1
+
+
 def test_a_copy_that_cannot_be_written_costs_nothing_else(source, capsys):
     save(source / "labelsTr/c01.nii.gz", label(1), NOISY)
     folder = source.parent / "fixed"

@@ -11,7 +11,8 @@ from scanprior import cli
 from tests.recipes.scans import write_scans
 
 SCANS = 8
-TINY = "--widths 4 8 --crop 16 16 16 --batch-size 2 --log-every 1 --precision 32 --accelerator cpu"
+TINY = "--widths 4 8 --batch-size 2 --log-every 1 --precision 32 --accelerator cpu"
+CROP = ("--crop", "16", "16", "16")
 
 
 def source(folder: Path, count: int = SCANS) -> Path:
@@ -20,7 +21,8 @@ def source(folder: Path, count: int = SCANS) -> Path:
 
 
 def words(verb: str, work: Path, out: Path, steps: int = 6) -> list[str]:
-    """A command on ``work / 'scans'`` or ``work / 'store'`` that writes ``out``."""
+    """A command on ``scans``, ``store`` or ``graded`` (a store, too) in ``work`` that writes
+    ``out``."""
     store = ["--store", str(work / "store"), "--out", str(out)]
     told = [*TINY.split(), "--steps", str(steps), "--save-every", "2"]
     match verb:
@@ -29,16 +31,19 @@ def words(verb: str, work: Path, out: Path, steps: int = 6) -> list[str]:
         case "autolabel":
             return ["autolabel", str(work / "store"), str(out), "--workers", "1"]
         case "pretrain":
-            return ["pretrain", "rotation", *store, *told]
+            return ["pretrain", "rotation", *store, *CROP, *told]
         case "finetune":
-            return ["finetune", "segmentation", *store, *told, "--validate-every", "3"]
+            return ["finetune", "segmentation", *store, *CROP, *told, "--validate-every", "3"]
+        case "crossvalidate":
+            graded = ["--store", str(work / "graded"), "--out", str(out), "--folds", "2"]
+            return ["crossvalidate", "classification", *graded, *CROP[:-1], *told]
         case "predict":
             return ["predict", str(work / "run"), str(work / "scans"), "--out", str(out)]
     said = "--labels 1 --seeds 0 --validation 1 --test 2 --validate-every 2 --widths 4 8"
     for part in ("pretraining", "finetuning"):
         said += f" --{part}.steps {steps} --{part}.batch-size 2 --{part}.save-every 2"
         said += f" --{part}.log-every 1 --{part}.precision 32 --{part}.accelerator cpu"
-    return ["study", *store, "--crop", "16", "16", "16", *said.split()]
+    return ["study", *store, *CROP, *said.split()]
 
 
 def told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -10,22 +10,24 @@ import pytest
 
 from scanprior import cli
 from tests.faults.balls import source, words
+from tests.recipes.graded import prepared, write_photographs
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``scans`` and the ``store`` of them; tests leave it as it is."""
+    """``scans``, the ``store`` of them and one of photographs, ``graded``; tests leave it so."""
     folder = tmp_path_factory.mktemp("made")
     source(folder / "scans")
     cli.main(words("prepare", folder, folder / "store"))
+    prepared(write_photographs(folder / "photographs", n=12), folder / "graded")
     return folder
 
 
 @pytest.fixture
 def work(made: Path, tmp_path: Path) -> Path:
-    """Scans and store of the test's own; fine-tuning writes a split into the store."""
-    shutil.copytree(made / "scans", tmp_path / "work" / "scans")
-    shutil.copytree(made / "store", tmp_path / "work" / "store")
+    """Scans and stores of the test's own; fine-tuning writes a split into the store."""
+    for name in ("scans", "store", "graded"):
+        shutil.copytree(made / name, tmp_path / "work" / name)
     return tmp_path / "work"
 
 

@@ -14,6 +14,7 @@ from scanprior import alone
 from scanprior.contracts import InputError
 from tests.faults.balls import content, told, words
 
+VERBS = ("prepare", "autolabel", "pretrain", "finetune", "crossvalidate", "study")
 HOLD = """\
 import os, sys, time
 from pathlib import Path
@@ -37,7 +38,7 @@ def held(folder: Path, seconds: float, how: str = "") -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["prepare", "autolabel", "pretrain", "finetune", "study"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_the_second_process_refuses_and_damages_nothing(
     verb: str, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,7 +150,7 @@ def test_the_lock_itself_is_no_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["prepare", "autolabel", "pretrain", "finetune", "study"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_command_writes_through_no_link(
     verb: str, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.data.store import Store, write_array
 from scanprior.fit import Training
+from scanprior.recipes import autolabel as module
 from scanprior.recipes.autolabel import Autolabel, autolabel
 from scanprior.recipes.finetune import Finetune, finetune
 from scanprior.verbs import parse
@@ -77,6 +78,32 @@ def test_again_does_nothing_and_only_what_changed_is_done(store: Path, tmp_path:
     np.testing.assert_array_equal(Store(tmp_path / "auto")[5].read(WHOLE), other)
     assert Store(tmp_path / "auto").digest != digest
     assert not list((tmp_path / "auto").rglob(".tmp.*"))
+
+
+def test_an_update_that_is_interrupted_leaves_no_store(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old index would give the new arrays the old digest."""
+    unshare(store)
+    mine = recipe(store, tmp_path / "auto")
+    autolabel(mine)
+    digest = Store(tmp_path / "auto").digest
+    image = store / "volumes" / "ball_05.image.b2nd"
+    other = np.ascontiguousarray(Store(store)[5].read(WHOLE)[:, ::-1])
+    image.unlink()
+    write_array(image, other)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_index", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            autolabel(mine)
+    with pytest.raises(InputError, match="is not a store"):
+        Store(tmp_path / "auto")
+    assert autolabel(mine)["unchanged"] == 12
+    assert Store(tmp_path / "auto").digest != digest
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "{", '{"state": [1, 2]}', '{"state": "x"}'])

@@ -172,7 +172,7 @@ def test_an_older_model_has_the_names_of_its_own_store_only(
 def test_damaged_names_are_said(named: Path, tmp_path: Path, names: Any) -> None:
     run = changed(named, tmp_path / "model", label_names=names)
     with pytest.raises(InputError, match=r"is damaged \(label_names"):
-        predict(Predict(run=run, source=tmp_path, out=tmp_path / "out"))
+        predict(Predict(run=run, source=tmp_path / "model", out=tmp_path / "out"))
 
 
 @pytest.mark.usefixtures("bright")

@@ -17,9 +17,12 @@ from hypothesis import strategies as st
 from scanprior.contracts import InputError
 from scanprior.data import sources
 from scanprior.data.download import NAME, download
+from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.case import case_of
+from scanprior.data.sources.untouched import check_outside
 from scanprior.data.store import Store
+from scanprior.doctor import Doctor, run_doctor
 from tests.data.dicom_files import header, pixels
 from tests.faults.balls import told, words
 
@@ -35,6 +38,12 @@ EVIL = [
     "a\\..\\b",
     "\0",
 ]
+
+
+def hashes(folder: Path) -> dict[Path, str]:
+    """Of every file below ``folder``."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def outside(folder: Path, *expected: str) -> set[str]:
@@ -198,6 +207,42 @@ def test_an_absolute_name_is_taken_below_the_folder_or_refused(
     with contextlib.suppress(InputError):
         download(url, md5=md5)
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("out", ["beside", "inside", "itself"])
+@pytest.mark.parametrize("verb", ["doctor --out", "doctor --fix", "prepare", "predict"])
+def test_no_command_writes_into_its_source(verb: str, out: str, work: Path, capsys) -> None:
+    """Beside it, an output is written; in the folder that is searched, it is refused."""
+    place = {"beside": work / "new", "inside": work / "scans/new", "itself": work / "scans"}[out]
+    before = hashes(work / "scans")
+    name, _, option = verb.partition(" ")
+    command = words(name, work, place) if not option else ["doctor", str(work / "scans")]
+    if option == "--fix":
+        command += ["--out", str(work / "report")]
+    code, sentence = told([*command, *([option, str(place)] if option else [])], capsys)
+    assert hashes(work / "scans") == before
+    assert ("lies in the source, which is kept" in sentence) == (out != "beside")
+    assert (code == 2) == (out != "beside")
+
+
+def test_an_output_may_lie_beside_a_single_file(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
+    nib.save(nib.Nifti1Image(image, np.eye(4)), tmp_path / "a.nii")
+    before = hashes(tmp_path)
+    run_doctor(Doctor(source=tmp_path / "a.nii", out=tmp_path / "report", workers=1))
+    run_prepare(Prepare(source=tmp_path / "a.nii", store=tmp_path / "store", workers=1))
+    assert before.items() <= hashes(tmp_path).items()
+
+
+def test_no_output_lies_in_the_folder_of_a_dicomdir(tmp_path: Path) -> None:
+    """The file alone says little: the folder around it is read."""
+    (tmp_path / "DICOMDIR").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for source in (tmp_path / "DICOMDIR", tmp_path / "link/DICOMDIR"):
+        with pytest.raises(InputError, match="lies in the source"):
+            check_outside(tmp_path / "report", source, "--out")
+    check_outside(tmp_path.parent / "report", tmp_path / "DICOMDIR", "--out")
 
 
 def test_sources_of_links_are_read_and_never_written(tmp_path: Path) -> None:

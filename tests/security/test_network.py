@@ -42,8 +42,7 @@ def commands(work: Path) -> list[list[str]]:
     """Every command on small data, each after those that make what it reads."""
     labels = str(work / "scans" / "labelsTr")
     started = ["--start", str(work / "pretext")]
-    eyes = ["--store", str(work / "eyes")]
-    few = "--folds 2 --widths 4 8 --crop 16 16 --steps 2 --batch-size 4 --precision 32"
+    graded = ["--store", str(work / "graded")]
     scan = work / "scans" / "imagesTr" / "scan_00.nii.gz"
     small = "--size 8 --repeats 1"
     brief = "--task rotation --labels 2 --pretrain-steps 1 --finetune-steps 1"
@@ -58,8 +57,8 @@ def commands(work: Path) -> list[list[str]]:
         ["evaluate", str(work / "maps"), labels, "--out", str(work / "scores.csv")],
         words("study", work, work / "study", steps=2),
         ["report", str(work / "study")],
-        ["probe", "scratch", *eyes, "--out", str(work / "probe.csv"), "--widths", "4", "8"],
-        ["crossvalidate", "classification", *eyes, "--out", str(work / "folds"), *few.split()],
+        ["probe", "scratch", *graded, "--out", str(work / "probe.csv"), "--widths", "4", "8"],
+        words("crossvalidate", work, work / "folds", steps=2),
         ["bench", "store", "--scan", str(scan), *small.split()],
         ["demo", "--data", str(work / "scans"), "--out", str(work / "demo"), *brief.split()],
     ]
@@ -68,7 +67,7 @@ def commands(work: Path) -> list[list[str]]:
 @pytest.mark.slow
 def test_no_command_goes_to_the_network(tmp_path: Path, asked: list[Any]) -> None:
     source(tmp_path / "scans")
-    prepared(write_photographs(tmp_path / "photographs", n=12), tmp_path / "eyes")
+    prepared(write_photographs(tmp_path / "photographs", n=12), tmp_path / "graded")
     every = commands(tmp_path)
     assert {line[0] for line in every} == set(re.findall(r"(?m)^  scanprior (\w+)", cli.USAGE))
     for line in every:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterable
 
 from scanprior.contracts import InputError
@@ -10,13 +11,25 @@ USUAL = 2**28
 """Voxels times channels: 1,024 slices of 512 x 512, which doctor and prepare read in 4 GiB."""
 GZIP = 1032
 """Bytes that a byte which gzip packed comes to at most."""
+_WHOLE = re.compile("[1-9][0-9]{0,17}")
+"""The digits of a number above 0 that every count of voxels can be held against."""
 
 
 def limit() -> int:
     """The most voxels times channels of an image: ``SCANPRIOR_MAX_VOXELS`` (an environment
-    variable) or, where that is not set, :data:`USUAL`."""
+    variable) or, where that is not set, :data:`USUAL`.
+
+    Raises :class:`InputError` where it is set to anything but a whole number above 0.
+    """
     said = os.environ.get("SCANPRIOR_MAX_VOXELS", "")
-    return int(said) if said.isdigit() else USUAL
+    if not said:
+        return USUAL
+    if not _WHOLE.fullmatch(said):
+        raise InputError(
+            f"SCANPRIOR_MAX_VOXELS is {ascii(said)[:60]}, no whole number above 0 in up to 18 "
+            f"plain digits; set it to one, as {4 * USUAL}, or unset it."
+        )
+    return int(said)
 
 
 def counted(voxels: int, itemsize: int) -> int:

@@ -19,6 +19,7 @@ from scanprior.data.records import Plan
 from scanprior.data.sources import Case
 from scanprior.data.sources.decathlon import declared
 from scanprior.data.steps import Prepare, Prepared, apply_steps, check
+from scanprior.data.store import INDEX, withdraw
 from scanprior.data.unnamed import named, spoken, unnamed
 
 __all__ = ["Prepare", "Prepared", "apply_steps", "resolve_spacing", "run_prepare"]
@@ -33,9 +34,10 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
 
     Every case is looked at as doctor does: where doctor has an error of the case alone, or of one
     of another kind than most, it is rejected, and nothing of it is left in the store. Warnings, and
-    whatever else is odd between cases, are told once and kept. Returns ``volumes``, ``prepared``,
-    ``unchanged``, ``rejected``, ``warned`` (counts), ``left_out`` (what else lies in the source),
-    ``classes``, ``store`` and ``seconds``.
+    whatever else is odd between cases, are told once and kept. While volumes of the store are
+    replaced it has no index. Returns ``volumes``, ``prepared``, ``unchanged``, ``rejected``,
+    ``warned`` (counts), ``left_out`` (what else lies in the source), ``classes``, ``store`` and
+    ``seconds``.
 
     Raises :class:`InputError` before work starts for settings that cannot be, or that differ from
     those the store was begun with; where no image could be read; and where another process writes
@@ -60,6 +62,7 @@ def _brought_up(
     recipe = plan.recipe
     found = _known(plan, cases)
     due = [case for case, record in found.items() if record is None]
+    withdraw(recipe.store, (case.id for case in due))
     work = each(partial(convert, plan), due, recipe.workers)
     found.update(counted(work, "preparing", len(due)))
     written = {case: record for case, record in found.items() if isinstance(record, dict)}
@@ -70,6 +73,8 @@ def _brought_up(
     records.write_rejected(recipe, rejected)
     reasons = [named(reason) for reason in rejected.values()]
     if not kept:
+        records.write_warnings(recipe, warnings)
+        records.clear(recipe.store, [])
         raise InputError(
             f"{spoken(recipe.source, cases)} holds no image that can be used; "
             f"{recipe.store / 'rejected.json'} says why, first: {reasons[0]}"
@@ -80,7 +85,7 @@ def _brought_up(
     _tell([f"warning: {sentence}" for sentence in news], recipe, "warnings.json")
     records.write_warnings(recipe, warnings)  # once they are told: a run may be killed here
     index = records.index(plan, list(kept.values())) | {"left_out": list(left_out)}
-    records.write_json(recipe.store / "index.json", index)
+    records.write_json(recipe.store / INDEX, index)
     records.clear(recipe.store, list(kept.values()))  # which the index no longer names
     prepared = sum(case in kept for case in due)
     return {

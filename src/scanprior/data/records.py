@@ -19,7 +19,7 @@ from scanprior.data.sources import Case
 from scanprior.data.sources.case import file_hash
 from scanprior.data.sources.decathlon import Declared
 from scanprior.data.steps import Prepare
-from scanprior.data.store import RECORD, wrong_sizes
+from scanprior.data.store import INDEX, RECORD, wrong_sizes
 from scanprior.data.unnamed import kept_images, kept_label, kept_source
 from scanprior.whole import replacing, sweep
 
@@ -184,7 +184,10 @@ def warned(store: Path) -> set[str]:
 
 def clear(store: Path, kept: Sequence[dict[str, Any]]) -> None:
     """Remove the arrays and records that are of none of the volumes ``kept``, given by their
-    records: what they were of was refused since, or is no longer in the source."""
+    records: what they were of was refused since, or is no longer in the source. Without any
+    volume, the index goes as well, and first."""
+    if not kept:
+        (store / INDEX).unlink(missing_ok=True)
     arrays = {f"{record['id']}.{kind}.b2nd" for record in kept for kind in record["stored"]}
     for path in (store / "volumes").glob("*.b2nd"):
         if path.name not in arrays:
@@ -204,8 +207,8 @@ def _write_list(path: Path, listed: list[dict[str, Any]]) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Whole or not at all, and untouched where nothing changed."""
-    text = json.dumps(content, indent=1) + "\n"
-    if path.is_file() and path.read_text() == text:
+    written = (json.dumps(content, indent=1) + "\n").encode()
+    if path.is_file() and path.read_bytes() == written:  # bytes: a damaged file may be no text
         return
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_bytes(written)

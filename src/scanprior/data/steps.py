@@ -15,6 +15,7 @@ from scanprior.data.image import Image
 from scanprior.data.intensity import Intensity, foreground, scaled, statistics
 from scanprior.data.kept import wrong
 from scanprior.data.sources import SourceOptions
+from scanprior.data.sources.untouched import check_outside
 from scanprior.nd import bounding_box
 
 
@@ -94,7 +95,8 @@ def apply_steps(
     mask = foreground(moved.array)
     numbers = statistics(moved.array, mask)
     if numbers["minimum"] == numbers["maximum"]:
-        raise InputError(f"the image holds {numbers['minimum'][0]:g} everywhere; leave it out.")
+        values = ", ".join(dict.fromkeys(f"{value:g}" for value in numbers["minimum"]))
+        raise InputError(f"the image holds {values} and no contrast; leave it out.")
     moved_label = None if label is None else geometry.to_ras(label)[0]
     if recipe.crop_foreground:
         box = bounding_box(mask)
@@ -126,6 +128,7 @@ def check(recipe: Prepare) -> None:
     """Raise :class:`InputError` for settings that cannot be, before anything is read."""
     if recipe.workers < 1:
         raise InputError(f"{recipe.workers} workers cannot work; use 1 or more.")
+    check_outside(recipe.store, recipe.source, "store")
     if (recipe.window is None) == (recipe.intensity == "window"):
         raise InputError("a window and intensity 'window' go together; give both or neither.")
     if recipe.window is not None and recipe.window[0] >= recipe.window[1]:

@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ import numpy as np
 from scanprior.contracts import InputError
 from scanprior.data.kept import parsed, wrong
 
+INDEX = "index.json"
+"""What makes a folder a store."""
 Box = tuple[slice, ...]
 _BROKEN = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 """What blosc2 raises for a file that is no array of its own, or a damaged one."""
@@ -114,7 +116,7 @@ class Store(Sequence[Volume]):
     """The volumes of a folder that ``scanprior prepare`` made, sorted by id."""
 
     def __init__(self, folder: Path):
-        index = folder / "index.json"
+        index = folder / INDEX
         if not index.is_file():
             raise InputError(
                 f"{folder} is not a store (no index.json); make it with "
@@ -160,8 +162,23 @@ class Store(Sequence[Volume]):
         by_id = {volume.id: volume for volume in self}
         missing = [i for i in ids if i not in by_id]
         if missing:
-            raise InputError(f"{self.folder} holds no volume {missing[0]!r}; make the split anew.")
+            name = missing[0][:80]  # a damaged split may have one of any length
+            raise InputError(f"{self.folder} holds no volume {name!r}; make the split anew.")
         return [by_id[i] for i in ids]
+
+
+def withdraw(folder: Path, ids: Iterable[str]) -> None:
+    """Take away an index that names one of ``ids``, whose arrays are about to be replaced.
+
+    Whoever is killed in between then leaves no store, and not the old one's digest over other
+    numbers. An index that is damaged goes too.
+    """
+    try:
+        stays = {volume.id for volume in Store(folder)}.isdisjoint(ids)
+    except InputError:
+        stays = False
+    if not stays:
+        (folder / INDEX).unlink(missing_ok=True)
 
 
 def _checked(index: Any, path: Path) -> dict[str, Any]:

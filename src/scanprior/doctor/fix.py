@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -11,16 +11,30 @@ import numpy as np
 import SimpleITK as sitk
 
 from scanprior.contracts import InputError
-from scanprior.data.below import below
+from scanprior.data.below import below, inside
 from scanprior.data.checks import raw, rules
 from scanprior.data.checks.findings import Finding
 from scanprior.data.checks.look import members, shortly
+from scanprior.data.checks.seen import Seen
 from scanprior.data.files import BROKEN, NIBABEL, SITK, read_affine, read_label, suffix
+from scanprior.data.itk import itk_header
 from scanprior.data.sources import Case
 from scanprior.data.sources.case import from_files
 from scanprior.whole import HALF
 
+_UNTOLD = "[UNKNOWN"
+"""SimpleITK's words for metadata that is no text: a measurement frame, which no label map needs."""
 _FLIP = np.diag([-1.0, -1.0, 1.0])  # RAS to ITK's LPS
+
+
+def mendable(seen: Sequence[Seen]) -> set[str]:
+    """Cases with a finding that a copy corrects, and none that keeps them from being used."""
+    return {
+        one.id
+        for one in seen
+        if any(finding.check in ("grid noise", "float label") for finding in one.findings)
+        and all(finding.severity != "error" for finding in one.findings)
+    }
 
 
 def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]]:
@@ -58,17 +72,26 @@ def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]
         fractional = path == case.label and header is not None and header.fractional
         if not noisy and not fractional:
             continue
-        target = folder / names[path]
         affine = geometry if noisy else mine
         whole = label.array[0] if fractional and label is not None else None
         try:
-            if target.resolve() == path.resolve():
-                raise InputError(f"{path} lies outside the source; copy and correct it by hand.")
+            target = _target(path, base, folder)
             _copy(path, target, affine, whole)
             written.append(target)
         except InputError as error:
             refused.append(refusal(path, error))
     return written, refused
+
+
+def _target(path: Path, base: Path, folder: Path) -> Path:
+    """Where the copy of ``path`` goes, which is below ``folder``, and not where ``path`` leads."""
+    own = inside(path, base)
+    if own is None:
+        raise InputError(f"{path} lies outside the source; copy and correct it by hand.")
+    target = folder / own
+    if not target.resolve().is_relative_to(folder.resolve()) or target.resolve() == path.resolve():
+        raise InputError(f"the copy of {path} would lie elsewhere; give another --fix.")
+    return target
 
 
 def _copy(path: Path, target: Path, affine: np.ndarray, whole: np.ndarray | None) -> None:
@@ -124,9 +147,16 @@ def _copy_nibabel(path: Path, to: Path, affine: np.ndarray, whole: np.ndarray | 
 
 def _copy_itk(path: Path, to: Path, affine: np.ndarray, whole: np.ndarray | None) -> None:
     with _reading(path):
-        image = sitk.ReadImage(str(path))
+        image = before = itk_header(path).Execute()
     if whole is not None:
         image = sitk.GetImageFromArray(whole)
+        told = {key: before.GetMetaData(key) for key in before.GetMetaDataKeys()}
+        for key, value in told.items():
+            if not value.startswith(_UNTOLD):
+                image.SetMetaData(key, value)
+    for key in image.GetMetaDataKeys():
+        if key.startswith("ITK_"):  # what the reader adds
+            image.EraseMetaData(key)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     image.SetSpacing(sizes.tolist())
     image.SetDirection((_FLIP @ affine[:3, :3] / sizes).ravel().tolist())

@@ -25,10 +25,11 @@ from scanprior.data.checks.seen import Seen
 from scanprior.data.parallel import each
 from scanprior.data.sources import SourceOptions
 from scanprior.data.sources.decathlon import declared
+from scanprior.data.sources.untouched import check_outside
 from scanprior.data.store import Store
 from scanprior.data.unnamed import is_unnamed, legend, spoken, unnamed
 from scanprior.doctor import outliers, shelf
-from scanprior.doctor.fix import fix
+from scanprior.doctor.fix import fix, mendable
 from scanprior.doctor.page import page
 from scanprior.doctor.see import see
 from scanprior.doctor.show import show_case, show_volume
@@ -85,7 +86,7 @@ def run_doctor(recipe: Doctor) -> dict[str, Any]:
     ):
         found += check(walk.seen)
     findings = ordered(found)
-    fixed, refused = walk.correct(_mendable(findings))
+    fixed, refused = walk.correct(mendable(walk.seen))
     findings = ordered([*findings, *refused])
     pictures = walk.show(_to_show(findings, recipe.pictures))
     result = {
@@ -114,11 +115,9 @@ def _check(recipe: Doctor) -> None:
         raise InputError(f"{recipe.workers} workers cannot work; use 1 or more.")
     if recipe.pictures < 0:
         raise InputError(f"{recipe.pictures} pictures cannot be shown; use 0 or more.")
-    source = recipe.source.resolve()
-    for name, folder in (("out", recipe.out), ("fix", recipe.fix)):
-        if folder is not None and folder.resolve().is_relative_to(source):
-            raise InputError(f"{folder} lies in the source, which is kept; give another --{name}.")
+    for name, folder in (("--out", recipe.out), ("--fix", recipe.fix)):
         if folder is not None:
+            check_outside(folder, recipe.source, name)
             closed(folder)
 
 
@@ -193,12 +192,6 @@ def _store(recipe: Doctor) -> Walk:
 def _sorted(seen: list[Seen]) -> list[Seen]:
     """The same whatever worker was first."""
     return sorted(seen, key=lambda one: one.id)
-
-
-def _mendable(findings: Sequence[Finding]) -> set[str]:
-    """Cases with a finding that a copy corrects, and none that keeps them from being read."""
-    mild = {i for f in findings if f.check in ("grid noise", "float label") for i in f.cases}
-    return mild - {i for f in findings if f.check == "grids differ" for i in f.cases}
 
 
 def _each(

@@ -42,7 +42,7 @@ def strays(store: Store, split: Path | None) -> list[Finding]:
             said = f"{path.name} is not in index.json; remove it, or prepare again."
             found.append(Finding("unlisted", "warning", f"volumes/{path.name}", said))
     for name in sorted(parts(store, split).keys() - known):
-        said = f"the split names {name!r}, which the store does not hold; make the split anew."
+        said = f"the split names {name[:80]!r}, which the store does not hold; make the split anew."
         found.append(Finding("unknown volume", "error", "split.json", said))
     return found
 

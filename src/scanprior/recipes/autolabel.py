@@ -20,7 +20,7 @@ from scanprior.data.kept import wrong
 from scanprior.data.parallel import each
 from scanprior.data.sources.case import file_hash
 from scanprior.data.split import unheld
-from scanprior.data.store import Store, Volume, write_array
+from scanprior.data.store import INDEX, Store, Volume, withdraw, write_array
 from scanprior.data.tissue import SMOOTHING, check_settings, tissues
 from scanprior.recipes.begin import begin
 from scanprior.saved import read_json, write_json
@@ -80,6 +80,7 @@ def _brought_up(recipe: Autolabel, store: Store) -> dict[str, Any]:
         sweep(recipe.out / name)
     volumes = unheld(store, None) if recipe.hold_out else list(store)
     due = [volume for volume in volumes if not _done(recipe, volume)]
+    withdraw(recipe.out, (volume.id for volume in due))
     rejected: dict[str, str] = {}
     ways: list[str] = []
     labelling = each(partial(_label, recipe), due, recipe.workers)
@@ -94,7 +95,7 @@ def _brought_up(recipe: Autolabel, store: Store) -> dict[str, Any]:
             f"{recipe.store} holds no volume that can be labelled; the first: "
             f"{next(iter(rejected.values()))}"
         )
-    write_json(recipe.out / "index.json", _index(recipe, store, kept))
+    write_json(recipe.out / INDEX, _index(recipe, store, kept))
     return {
         "store": str(recipe.out),
         "volumes": len(kept),

@@ -18,6 +18,7 @@ from scanprior.data.prepare import Prepare, Prepared, apply_steps
 from scanprior.data.sources import Case, SourceOptions
 from scanprior.data.sources.case import file_hash
 from scanprior.data.sources.dicom_seg_write import check_installed
+from scanprior.data.sources.untouched import check_outside
 from scanprior.data.unnamed import spoken
 from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
@@ -66,6 +67,7 @@ def predict(recipe: Predict) -> dict[str, Any]:
     """
     if not 0 <= recipe.overlap < 1:
         raise InputError(f"overlap {recipe.overlap} is impossible; use 0 or more and less than 1.")
+    check_outside(recipe.out, recipe.source, "--out")
     if recipe.dicom_seg:
         check_installed()
     elif recipe.class_names:

@@ -73,7 +73,10 @@ def test_whole_numbers_are_finite():
 
 def test_constant():
     array = np.stack([np.full((4, 5), 3.0), np.full((4, 5), 7.0)])
-    assert rules.constant("a", array).severity == "error"
+    assert rules.constant("a", array[:1]).sentence.startswith("a holds 3 everywhere; ")
+    finding = rules.constant("a", array)
+    assert finding.severity == "error"
+    assert finding.sentence.startswith("each channel of a holds one value all over (3, 7); ")
     array[0, 0, 0] = 4
     partly = rules.constant("a", array)
     assert partly.severity == "warning"
@@ -122,6 +125,12 @@ def test_apart_is_in_voxels_at_the_farthest_corner():
 )
 def test_grids(voxels, check):
     finding = rules.grids("l", "i", (3, 3, 3), voxels)
+    assert (None if finding is None else finding.check) == check
+
+
+@pytest.mark.parametrize(("voxels", "check"), [(1e-3, None), (1.1e-3, "grids differ")])
+def test_rounding_of_grids_that_are_never_copied_is_no_finding(voxels, check):
+    finding = rules.grids("l", "i", (3, 3, 3), voxels, copied=False)
     assert (None if finding is None else finding.check) == check
 
 

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from scanprior.contracts import InputError
 from scanprior.data.files import BROKEN, NIBABEL, PHOTOGRAPH, SITK, suffix
-from scanprior.data.itk import itk_header
+from scanprior.data.itk import itk_header, itk_type, itk_voxels
 from scanprior.data.limits import counted
 from scanprior.data.nifti import forms_apart, opened, unoriented, voxels
 
@@ -46,14 +46,12 @@ def header(path: Path) -> Header | None:
             return Header(count, fractional, forms_apart(image), unoriented(image))
         if ending in SITK:
             reader = itk_header(path)
-            kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-            count = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
-            return Header(count, "float" in kind)
+            return Header(itk_voxels(reader), "float" in itk_type(reader))
         if ending in PHOTOGRAPH:
             with Pillow.open(path) as picture:
                 bands = len(picture.getbands())
                 return Header(math.prod(picture.size) * bands, picture.mode == "F")
-    except BROKEN:
+    except (InputError, *BROKEN):
         return None  # reading it says why, in a sentence
     return None
 
@@ -65,7 +63,7 @@ def numbers(path: Path) -> np.ndarray | None:
         if ending in NIBABEL:
             return voxels(opened(path), path)
         if ending in SITK:
-            return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            return sitk.GetArrayFromImage(itk_header(path).Execute())
         if ending in PHOTOGRAPH:
             with Pillow.open(path) as picture:
                 return np.asarray(picture)

@@ -70,8 +70,11 @@ def constant(name: str, array: np.ndarray) -> Finding | None:
     axes = tuple(range(1, len(array.shape)))
     same = array.min(axes) == array.max(axes)
     if same.all():
-        value = float(array.flat[0])
-        said = f"{name} holds {value:g} everywhere; export it again or leave it out."
+        values = dict.fromkeys(f"{value:g}" for value in array.min(axes).tolist())
+        said = f"{name} holds {next(iter(values))} everywhere"
+        if len(values) > 1:
+            said = f"each channel of {name} holds one value all over ({', '.join(values)})"
+        said += "; export it again or leave it out."
         return Finding("constant", "error", name, said)
     if same.any():
         channel = int(np.flatnonzero(same)[0])
@@ -103,9 +106,14 @@ def apart(first: np.ndarray, other: np.ndarray, shape: Sequence[int]) -> float:
     return float(np.abs(moved @ corners.T)[:3].max())
 
 
-def grids(name: str, beside: str, shape: Sequence[int], voxels: float) -> Finding | None:
-    """Two files of a case, of the same shape, whose corners are ``voxels`` apart."""
-    if voxels <= NOISE:
+def grids(
+    name: str, beside: str, shape: Sequence[int], voxels: float, *, copied: bool = True
+) -> Finding | None:
+    """Two files of a case, of the same shape, whose corners are ``voxels`` apart.
+
+    Rounding is told only where ``doctor --fix`` makes a copy of such files (``copied``).
+    """
+    if voxels <= NOISE or (voxels <= TOLERANCE and not copied):
         return None
     if voxels <= TOLERANCE:
         said = f"{name} lies {voxels:.1e} of a voxel beside {beside}: rounding, which some readers "

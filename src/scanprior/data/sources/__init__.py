@@ -10,6 +10,7 @@ from types import ModuleType
 
 from scanprior.console import say
 from scanprior.contracts import InputError
+from scanprior.data.limits import limit
 from scanprior.data.sources import (
     brats,
     decathlon,
@@ -42,8 +43,10 @@ def search(source: Path, format: str | None, options: SourceOptions) -> Found:
     """The cases of ``source``, sorted by id, each id once; what is left out is told as well.
 
     Raises :class:`InputError` where the source does not exist, is of no known format, is empty,
-    holds files of two formats of which none was chosen, or names two cases alike.
+    holds files of two formats of which none was chosen, or names two cases alike; and where
+    :func:`limit` is set to what is no limit, which each file would be refused for.
     """
+    limit()
     if not source.exists():
         raise InputError(f"{source} does not exist; give the folder or file that holds the scans.")
     if format is not None and format not in names():
@@ -90,6 +93,8 @@ def _module(source: Path, format: str | None) -> ModuleType:
     for module in _FORMATS:
         if format == module.NAME or (format is None and module.recognise(source)):
             return module
+    if source.is_dir() and not any(source.iterdir()):
+        raise InputError(f"{source} is empty; give the folder that holds the scans.")
     passed = mixed.passed_by(source, ())
     inside = f" (not looked into: {', '.join(passed)})" if passed else ""
     raise InputError(

@@ -1,6 +1,7 @@
 """BraTS and its like: a folder a case, a file a modality, their order named by the user."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from scanprior.contracts import InputError
@@ -21,7 +22,7 @@ def recognise(source: Path) -> bool:
     """A folder below holds files for at least two of the usual modalities."""
     if not source.is_dir():
         return False
-    for folder in sorted(p for p in source.rglob("*") if p.is_dir()):
+    for folder in _folders(source.rglob("*")):
         words = [set(_words(path)) for path in files_in(folder, VOLUME, deep=False)]
         if sum(any(usual in w for w in words) for usual in _USUAL) >= 2:
             return True
@@ -73,7 +74,7 @@ def _search(
     """The deepest folders with all modalities; those with only some and no whole one above."""
     complete: dict[Path, tuple[Path, ...]] = {}
     partial: list[Path] = []
-    for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
+    for inner in _folders(folder.iterdir()):
         inner_complete, inner_partial = _search(inner, modalities)
         complete |= inner_complete
         partial += inner_partial
@@ -90,6 +91,11 @@ def _search(
     if len(whole) == len(modalities):
         return {folder: whole}, []
     return {}, partial or ([folder] if whole else [])
+
+
+def _folders(paths: Iterable[Path]) -> list[Path]:
+    """Neither hidden ones nor links, which could lead up, as :func:`files_in` has it."""
+    return sorted(p for p in paths if p.is_dir() and not p.is_symlink() and p.name[0] != ".")
 
 
 def _match(files: list[Path], name: str, all_names: tuple[str, ...]) -> Path | None:
