@@ -54,6 +54,18 @@ def test_noise(tmp_path, dtype):
     assert np.array_equal(np.asanyarray(copy.dataobj), label(1))
 
 
+def test_a_label_map_stored_from_another_corner_keeps_its_axes(tmp_path):
+    source = sound(tmp_path / "in")
+    path = source / "labelsTr/c01.nii.gz"
+    turned = nib.Nifti1Image(label(1).astype(np.float32), AFFINE)
+    nib.save(turned.as_reoriented(np.array([(2, 1), (0, -1), (1, 1)])), path)
+    assert fixed(source, tmp_path / "out") == ["labelsTr/c01.nii.gz"]
+    before, copy = (nib.load(p) for p in (path, tmp_path / "out/labelsTr/c01.nii.gz"))
+    assert np.allclose(copy.affine, before.affine)
+    assert copy.get_data_dtype() == np.uint8
+    assert np.array_equal(np.asanyarray(copy.dataobj), np.asanyarray(before.dataobj))
+
+
 def test_what_differs_is_left_alone(tmp_path):
     source = sound(tmp_path / "in")
     save(

@@ -59,7 +59,7 @@ def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]
         return Finding("not corrected", "error", names[path], said, (case.id,))
 
     try:
-        image, label = case.read()
+        image, _ = case.read()
         geometry, *others = [read_affine(path) for path in files]
     except InputError as error:  # it could be read a moment ago
         return written, [refusal(files[0], error)]
@@ -73,8 +73,8 @@ def fix(case: Case, base: Path, folder: Path) -> tuple[list[Path], list[Finding]
         if not noisy and not fractional:
             continue
         affine = geometry if noisy else mine
-        whole = label.array[0] if fractional and label is not None else None
         try:
+            whole = read_label(path).array[0] if fractional else None  # as it lies in the file
             target = _target(path, base, folder)
             _copy(path, target, affine, whole)
             written.append(target)

@@ -141,13 +141,16 @@ def test_shapes():
 
 def test_float_label():
     assert rules.float_label("l", False) is None
-    assert rules.float_label("l", True).check == "float label"
+    assert "doctor --fix" in rules.float_label("l", True).sentence
+    assert "whole numbers" in rules.float_label("l", True, copied=False).sentence
 
 
 def test_label_values():
     allowed = frozenset({0, 1, 2})
     assert rules.label_values("l", [0, 2], allowed) is None
     assert rules.label_values("l", [0, 9], {}) is None
+    assert rules.label_values("l", range(256), {}) is None
+    assert rules.label_values("l", range(257), {}).check == "many labels"
     assert rules.label_values("l", [0, 2], {0: "background", 2: ""}) is None
     outside = rules.label_values("l", [0, 7, 300], allowed)
     assert outside.check == "label values"

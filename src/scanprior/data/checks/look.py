@@ -12,7 +12,14 @@ from scanprior.contracts import InputError
 from scanprior.data.below import below
 from scanprior.data.checks import raw, rules
 from scanprior.data.checks.findings import Finding
-from scanprior.data.files import BROKEN, read_affine, read_image, read_label
+from scanprior.data.files import (
+    BROKEN,
+    PHOTOGRAPH,
+    read_affine,
+    read_image,
+    read_label,
+    suffix,
+)
 from scanprior.data.geometry import run_alike
 from scanprior.data.image import Image, spacing_of
 from scanprior.data.limits import limit
@@ -229,7 +236,9 @@ def _opened(
             # every other file of the case must lie where the first does
             guessed = path == case.images[0] and header.unoriented
             found.append(rules.orientation(names[path], guessed))
-            found.append(rules.float_label(names[path], path == case.label and header.fractional))
+            fractional = path == case.label and header.fractional
+            copied = suffix(path) not in PHOTOGRAPH
+            found.append(rules.float_label(names[path], fractional, copied=copied))
     if label is not None:
         name = called if case.label is None else names[case.label]
         found.append(rules.label_values(name, np.unique(label.array).tolist(), said.labels))

@@ -11,6 +11,8 @@ from scanprior.contracts import InputError
 from scanprior.data.checks.findings import Finding
 from scanprior.data.limits import limit
 
+_MOST_LABELS = 256
+"""FreeSurfer's finest atlases have fewer."""
 TOLERANCE = 1e-3
 """Of a voxel: grids farther apart at a corner are different grids."""
 NOISE = 1e-6
@@ -157,17 +159,19 @@ def shapes(name: str, mine: Sequence[int], beside: str, theirs: Sequence[int]) -
     return Finding("grids differ", "error", name, said + "the other.")
 
 
-def float_label(name: str, fractional: bool) -> Finding | None:
-    """Whole numbers kept as fractions: a sign of resampling, and refused by many readers."""
+def float_label(name: str, fractional: bool, *, copied: bool = True) -> Finding | None:
+    """Whole numbers kept as fractions: a sign of resampling, and refused by many readers. Of some
+    formats ``doctor --fix`` makes a copy (``copied``)."""
     if not fractional:
         return None
-    said = f"{name} stores its labels as fractions (float); use the copy of doctor --fix DIR."
+    mend = "use the copy of doctor --fix DIR" if copied else "write them as whole numbers"
+    said = f"{name} stores its labels as fractions (float); {mend}."
     return Finding("float label", "warning", name, said)
 
 
 def label_values(name: str, values: Sequence[int], allowed: Collection[int]) -> Finding | None:
-    """Values outside the declared ones (``allowed``, where any are), or nothing but background,
-    which need not be declared."""
+    """Values outside the declared ones (``allowed``, where any are), so many that it looks like an
+    image, or nothing but background, which need not be declared."""
     outside = sorted(set(values) - {0, *allowed}) if allowed else []
     if outside:
         said = (
@@ -175,6 +179,9 @@ def label_values(name: str, values: Sequence[int], allowed: Collection[int]) -> 
             f"{', '.join(map(str, sorted(allowed)[:12]))}; correct one of them."
         )
         return Finding("label values", "error", name, said)
+    if not allowed and len(values) > _MOST_LABELS:
+        said = f"{name} holds {len(values)} different labels; make sure that it is no image."
+        return Finding("many labels", "warning", name, said)
     if list(values) == [0]:
         said = f"{name} is background everywhere; make sure that there is nothing to label."
         return Finding("empty label", "warning", name, said)
