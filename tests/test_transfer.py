@@ -191,6 +191,13 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path: Path) -> None:
         transfer.about_start(tmp_path)
 
 
+def test_an_encoder_that_there_is_not_is_told_with_its_file(tmp_path: Path) -> None:
+    about = transfer.about_start(written(tmp_path, encoder()))
+    save_weights(tmp_path / "encoder.safetensors", encoder(), about | {"encoder": "rmall"})
+    with pytest.raises(InputError, match=r"encoder\.safetensors says that its encoder is 'rmall'"):
+        transfer.about_start(tmp_path)
+
+
 def test_the_description_builds_the_encoder(tmp_path: Path) -> None:
     built = transfer.build(transfer.about_start(written(tmp_path, encoder())))
     assert built.channels == WIDTHS

@@ -155,8 +155,9 @@ def _read(run: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any]]:
 
 
 def check_about(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Raise :class:`InputError` where a file does not say which encoder it holds, or names one of
-    sizes that none of its tensors has: a few bytes could otherwise ask for all memory there is."""
+    """Raise :class:`InputError` where a file does not say which encoder it holds, or names one that
+    there is not, or of sizes that none of its tensors has: a few bytes could otherwise ask for all
+    memory there is."""
     missing = _ABOUT.keys() - about.keys()
     if missing:
         raise InputError(
@@ -164,6 +165,11 @@ def check_about(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> 
         )
     if (said := wrong(_ABOUT, about)) is not None:
         raise InputError(f"{path} is damaged ({said}); copy it again or rerun.")
+    if about["encoder"] not in encoders.names() and "." not in about["encoder"]:
+        raise InputError(
+            f"{path} says that its encoder is {about['encoder'][:80]!r}, which there is not; copy "
+            "it again or rerun."
+        )
     sizes = {size for tensor in state.values() for size in tensor.shape}
     lacking = {about["in_channels"], *(about["widths"] or ())} - sizes
     if lacking and about["encoder"] in encoders.names():

@@ -170,3 +170,10 @@ def test_a_damaged_index(store, tmp_path, text):
 def test_a_store_is_not_mended(store, tmp_path):
     with pytest.raises(InputError, match="prepared again"):
         doctor(store, tmp_path, fix=tmp_path / "fix")
+
+
+def test_an_array_that_asks_for_more_than_the_limit_is_unreadable(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCANPRIOR_MAX_VOXELS", "100")
+    found = doctor(store, tmp_path)["findings"]
+    assert found[0]["check"] == "unreadable"
+    assert "SCANPRIOR_MAX_VOXELS" in found[0]["sentence"]

@@ -200,7 +200,9 @@ def _load(path: Path, time: int | None = None) -> tuple[np.ndarray, np.ndarray |
         )
     if not ending:
         known = ", ".join(VOLUME + PHOTOGRAPH)
-        raise InputError(f"{path} is of no known format; use one of {known}.")
+        raise InputError(
+            f"{path} is of no known format; correct the list that names it, or use one of {known}."
+        )
     load = next(read for endings, read in _READERS.items() if ending in endings)
     try:
         array, affine = load(path)

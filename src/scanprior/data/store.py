@@ -4,6 +4,7 @@
 ``ID.label.b2nd`` is ``(*s)``, unsigned integers.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,11 +17,12 @@ import numpy as np
 
 from scanprior.contracts import InputError
 from scanprior.data.kept import parsed, wrong
+from scanprior.data.limits import check_size
 
 INDEX = "index.json"
 """What makes a folder a store."""
 Box = tuple[slice, ...]
-_BROKEN = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+_BROKEN = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, MemoryError)
 """What blosc2 raises for a file that is no array of its own, or a damaged one."""
 _CLASSES = 2**16
 """Labels are at most uint16."""
@@ -90,7 +92,9 @@ class Volume:
         Raises :class:`InputError` where it cannot be read.
         """
         with self._naming(kind) as path:
-            return _mapped(path)[box]
+            array = _mapped(path)
+            check_size(math.prod(array.shape), path)
+            return array[box]
 
     def _read(self, kind: str, shape: tuple[int, ...], box: Box) -> np.ndarray:
         with self._naming(kind) as path:
