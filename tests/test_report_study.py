@@ -166,6 +166,7 @@ def test_labels_saved_cannot_always_be_said(tmp_path):
     assert found["verdict"] == "cannot be said: scratch was run at one number of labels"
 
 
+@pytest.mark.slow
 def test_rows_are_shown_under_their_own_heads(tmp_path):
     """The first row cannot be said, so that its columns come in another order than the next's."""
     rows = segmentation({"scratch": 0.0, "aaa": 0.0, "rotation": EFFECT["rotation"]})

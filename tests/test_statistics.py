@@ -65,6 +65,7 @@ def test_permutation_of_means_agrees_with_scipy(cases):
     assert ours == pytest.approx(theirs, abs=1e-12 if cases == 9 else 0.015)
 
 
+@pytest.mark.slow
 def test_permutation_of_kappas_agrees_with_scipy():
     first, second = grades(0, 1, 10, 0.5), grades(0, 1, 10, 1.5)
     truth = first[0, :, 0]
@@ -104,6 +105,7 @@ def test_interval_of_one_seed_agrees_with_scipys_bootstrap():
     assert ours[1] - centre == pytest.approx((theirs.high - centre) * wider, rel=0.04)
 
 
+@pytest.mark.slow
 def test_interval_of_kappa_agrees_with_scipys_bootstrap():
     values = grades(4, 1, 60)
     theirs = stats.bootstrap(

@@ -170,6 +170,7 @@ def test_axes_are_those_of_numpy_files(tmp_path, shape, kind, expected):
     assert np.array_equal(image.array, read_image([tmp_path / "a.npy"]).array)
 
 
+@pytest.mark.slow
 def test_axes_that_ilastik_names(tmp_path):
     def tagged(letters: str, array: np.ndarray) -> None:
         path = written(tmp_path / "a.h5", exported_data=array)

@@ -74,6 +74,7 @@ def test_the_lock_dies_with_its_holder_even_where_a_worker_lives_on(tmp_path: Pa
     first.communicate()
 
 
+@pytest.mark.slow
 def test_tasks_of_a_cluster_that_do_not_train_together_are_kept_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_one_process_may_hold_it_twice(tmp_path: Path) -> None:
         assert [path.name for path in (tmp_path / "new").iterdir()] == [".lock"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_does_not_give_the_lock_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
