@@ -63,12 +63,14 @@ def study(folder: Path, score: str) -> list[list[str]]:
     """Scratch's score, and each start's difference to it with its interval, by number of labels."""
     scores, differences = (_rows(folder / f"{name}.csv") for name in ("scores", "comparisons"))
     labels = list(dict.fromkeys(row["labels"] for row in scores))
-    table = [["start", *(f"{count} labels" for count in labels)]]
+    seeds = {row["labels"]: row["seeds"] for row in scores if row["start"] == "scratch"}
+    table = [["start", *(f"{count} labels, {seeds[count]} seeds" for count in labels)]]
     scratch = {row["labels"]: float(row[score]) for row in scores if row["start"] == "scratch"}
     table.append(["scratch", *(f"{scratch[count]:.4f}" for count in labels)])
     for start in dict.fromkeys(row["start"] for row in differences):
         found = {row["labels"]: row for row in differences if row["start"] == start}
-        table.append([start, *(_difference(found[count]) for count in labels)])
+        told = [_difference(found[n], seeds[n]) if n in found else "not run" for n in labels]
+        table.append([start, *told])
     return table
 
 
@@ -77,9 +79,12 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _difference(row: dict[str, str]) -> str:
+def _difference(row: dict[str, str], usual: str) -> str:
+    """With its interval, and how many seeds it is over where that is not the usual number."""
     difference, low, high = (float(row[name]) for name in ("difference", "low", "high"))
     shown = f"{difference:+.4f} ({low:+.4f} to {high:+.4f})"
+    if row["seeds"] != usual:
+        shown += f", {row['seeds']} seeds"
     return f"**{shown}**" if row["verdict"] == "better" else shown
 
 
