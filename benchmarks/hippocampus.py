@@ -13,10 +13,12 @@ that labels are taken from. Pretraining sees the 280 images that are no test cas
 (crop and learning rate of fine-tuning; steps, batch and crop of each pretraining) was chosen on
 validation cases, the fine-tuning's for scratch, and fine-tuning is the same for all starts.
 
+The committed results.csv.gz is the study's results.csv, packed, which report reads too.
+
 ``all-labels`` is no pretext task: its encoder was trained on the label maps of the whole pool. It
 tells how much any encoder can give here. A pretraining on slices takes about as long as its
-counterpart on volumes, not as many voxels. The study can be stopped and goes on; committed are 8
-seeds at 10 labels and 5 at 5 labels, of the starts on slices 3 at 10 labels.
+counterpart on volumes, not as many voxels. The study can be stopped and goes on; committed are
+eight seeds, and of the starts on slices three at 10 labels.
 """
 
 from pathlib import Path
