@@ -1,4 +1,4 @@
-"""The demo with three seeds: other splits, labels, weights and crops each time.
+"""The demo with five seeds: other splits, labels, weights and crops each time.
 
     python benchmarks/demo_seeds.py
 
@@ -18,7 +18,7 @@ TOLD = ("rows", "difference", "interval", "cases", "pretraining_steps", "finetun
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--pretrain-steps", type=int, default=Demo.pretrain_steps)
     parser.add_argument("--finetune-steps", type=int, default=Demo.finetune_steps)
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")

@@ -27,7 +27,7 @@ from scanprior.fit import Training
 from scanprior.study import Study
 
 FOLDER = Path("demo/hippocampus")
-TASKS = ("cpc", "rpl", "jigsaw", "rotation", "exemplar")
+TASKS = ("cpc", "rpl", "jigsaw", "rotation", "exemplar", "voxels")
 SLICES = tuple(f"{name}-2d" for name in TASKS)
 
 study = Study(
@@ -42,7 +42,7 @@ study = Study(
         "scratch-2d",
         *SLICES,
     ),
-    labels=(5, 10),
+    labels=(3, 5, 10, 20),
     seeds=(0, 1, 2, 3, 4, 5, 6, 7),
     crop=(32, 48, 32),
     supervised=FOLDER / "tissue",
@@ -68,6 +68,11 @@ study = Study(
         "jigsaw-2d.jitter=1",
         "exemplar-2d.steps=600",
         "exemplar-2d.objective=contrastive",
+        "voxels.steps=600",
+        "voxels.batch_size=4",
+        "voxels.lr=4e-3",
+        "voxels-2d.steps=600",
+        "voxels-2d.lr=4e-3",
         "supervised.steps=600",
         "supervised.batch_size=4",
         "supervised.lr=8e-3",

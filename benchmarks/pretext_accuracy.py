@@ -1,6 +1,6 @@
 """How well each pretext task is solved on subjects it was not trained on.
 
-    python benchmarks/pretext_accuracy.py --tasks rotation rpl jigsaw cpc exemplar --dims 3 2
+    python benchmarks/pretext_accuracy.py --dims 3 2
 
 Hippocampus (30 held-out cases, volumes resized to one shape) in 3D, IDRiD (60 held-out images) in
 2D. Training stops after ``--minutes`` CPU minutes of the process, all threads counted. Every task's
@@ -51,11 +51,13 @@ SETTINGS = {
     ("cpc", 3): Setting(4, {"patch": 16}),
     ("exemplar", 3): Setting(8, {"objective": "contrastive"}, crop=(32, 32, 32)),
     ("exemplar-triplet", 3): Setting(8),
+    ("voxels", 3): Setting(4, lr=4e-3),
     ("rotation", 2): Setting(8),
     ("rpl", 2): Setting(12),
     ("jigsaw", 2): Setting(8),
     ("cpc", 2): Setting(4, {"patch": 40}),
     ("exemplar", 2): Setting(8),
+    ("voxels", 2): Setting(8, lr=4e-3),
 }
 
 
@@ -170,6 +172,8 @@ def chance(task: Task, name: str, dims: int, answers: dict[str, list[float]]) ->
             return 1 / (3**dims - 1)
         case "jigsaw":
             return 1 / getattr(task, "permutations", 1)
+        case "voxels":
+            return 1 / getattr(task, "points", 1)
         case "cpc":
             return float(np.mean(answers["chance"]))
     return 0.5

@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 
@@ -56,6 +59,11 @@ def demo(found: list[dict[str, Any]]) -> list[list[str]]:
         low, high = one["interval"]
         told = f"{one['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
         rows.append([str(one["seed"]), *(f"{row['Dice']:.4f}" for row in one["rows"]), told])
+    means = [np.mean([one["rows"][i]["Dice"] for one in found]) for i in range(len(names))]
+    gains = stats.ttest_1samp([one["difference"] for one in found], 0)
+    low, high = gains.confidence_interval()
+    told = f"{np.mean([one['difference'] for one in found]):+.4f} ({low:+.4f} to {high:+.4f})"
+    rows.append(["mean", *(f"{mean:.4f}" for mean in means), told])
     return rows
 
 

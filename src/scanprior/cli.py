@@ -15,8 +15,8 @@ scanprior: pretrain on scans nobody has labelled, fine-tune on few that are, mea
   scanprior doctor SOURCE|STORE [--out DIR] [--fix DIR]
                                                        what is wrong with it, before any work
   scanprior prepare SOURCE STORE                       scans to a store, once
-  scanprior pretrain TASK --store STORE --out RUN      cpc, exemplar, jigsaw, rotation, rpl;
-                                                       --paper 2|3 takes the paper's settings
+  scanprior pretrain TASK --store STORE --out RUN      cpc, exemplar, jigsaw, rotation, rpl,
+                                                       voxels; --paper 2|3 takes the paper's
   scanprior finetune segmentation|classification --store STORE --start scratch|RUN --out RUN
                                                        [--labels N]
   scanprior crossvalidate classification --store STORE --out DIR [--folds 5]

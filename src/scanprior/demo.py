@@ -39,7 +39,7 @@ class Demo:
     where it is at hand or can be fetched, else a phantom."""
     out: Path = Path("demo")
     """Folder to write; a second run reuses what is there."""
-    task: str = "rpl"
+    task: str = "voxels"
     """The pretext task."""
     labels: int = 10
     """Labelled scans to fine-tune on."""
@@ -59,7 +59,7 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
     run_prepare(Prepare(source=source, store=store))
     split = _split(recipe)
     say(f"Pretraining ({recipe.task}) on images only")
-    training = Training(steps=recipe.pretrain_steps, batch_size=16, lr=1e-3)
+    training = Training(steps=recipe.pretrain_steps, batch_size=4, lr=4e-3)
     task, run = pretext.find(recipe.task)(), out / recipe.task
     trained = pretrain(
         Pretrain(store=store, out=run, task=task, seed=recipe.seed, training=training)

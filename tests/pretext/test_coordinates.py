@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from scanprior import nd
+from scanprior.nn.augment import Augment
 from scanprior.pretext.cpc import CPC
 from scanprior.pretext.jigsaw import Jigsaw, distant_permutations
 from scanprior.pretext.rotation import Rotation
 from scanprior.pretext.rpl import RelativePatchLocation
+from scanprior.pretext.voxels import Voxels
 from tests.conftest import rng
 
 
@@ -74,3 +77,30 @@ def test_the_grid_starts_at_random(name):
     inputs, _ = task.views(coordinates(64, 48, 48), rng())
     middle = inputs.flatten(3).mean(-1).mean(1)
     assert len(middle.unique(dim=0)) > 4
+
+
+@pytest.mark.parametrize("sides", [(40, 52), (30, 46, 38)])
+def test_voxels_are_the_same_in_both_versions(sides):
+    moves = Augment(
+        affine=1.0, rotation=25.0, scaling=(0.7, 1.3), contrast=0.0, gamma=0.0, noise=0.0
+    )
+    x = coordinates(5, *sides)
+    inputs, at = Voxels(augment=moves).views(x, rng(3))
+    places = at.unflatten(2, (-1, *[1] * (len(sides) - 1)))
+    one, other = (
+        F.grid_sample(inputs[:, v], places[:, v], align_corners=False).flatten(2) for v in (0, 1)
+    )
+    # at a version's border, and where it repeats the crop's, voxels do not hold their coordinates
+    far = torch.tensor(sides)[:, None] - 4
+    inner = ((one > 3) & (one < far)).all(1) & (at.abs() < 0.9).all(-1).all(1)
+    assert inner.float().mean() > 0.4
+    assert (one - other).abs().amax(1)[inner].max() < 0.01
+    assert (at[:, 0] - at[:, 1]).abs().max() > 0.2, "the versions are the same"
+    assert at.abs().max() < 1
+
+
+def test_voxels_that_few_versions_share_are_taken_again():
+    zoom = Augment(affine=1.0, rotation=90.0, scaling=(0.2, 5.0))
+    _, at = Voxels(offset=0.1, augment=zoom).views(torch.randn(16, 1, 24, 24), rng())
+    assert at.abs().max() < 1
+    assert min(len(row.unique(dim=0)) for row in at[:, 0]) < 128

@@ -39,6 +39,12 @@ IMPOSSIBLE = {
         "zoom": (2.0,),
         "max_angle": (-1.0,),
     },
+    "voxels": {
+        "points": (1, 0),
+        "temperature": (0.0, -1.0, float("inf")),
+        "code": (0,),
+        "offset": (-0.1, 0.6, float("nan")),
+    },
 }
 CASES = [
     (name, field, value)

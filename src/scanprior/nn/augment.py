@@ -6,7 +6,7 @@ from math import inf, radians
 from typing import overload
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scanprior import nd
@@ -83,15 +83,13 @@ class Augment:
             if mask is not None:
                 mask = torch.where(flipped[:, 0], mask.flip(1 + axis), mask)
         image, mask = self._move(image, mask, rng)
-        image = self._recolour(image, rng)
+        image = self.recolour(image, rng)
         return image, mask
 
     def _move(
         self, image: Tensor, mask: Tensor | None, rng: torch.Generator
     ) -> tuple[Tensor, Tensor | None]:
-        n, size = len(image), image.shape[2:]
-        moved = uniform(rng, n) < self.affine
-        matrix = self._matrices(size, n, rng)
+        moved, matrix = self.motions(image.shape[2:], len(image), rng)
         chosen = moved.nonzero()[:, 0]
         if len(chosen) == 0:
             return image, mask
@@ -104,21 +102,31 @@ class Augment:
         labels = nd.affine(mask[chosen, None].float(), matrix, mode="nearest", padding="border")
         return image, mask.index_copy(0, chosen, labels[:, 0].to(mask.dtype))
 
-    def _matrices(self, size: Sequence[int], n: int, rng: torch.Generator) -> Tensor:
-        """``(n, d, d + 1)`` rotations and scalings about the middle, for ``nd.affine``."""
+    def motions(
+        self, size: Sequence[int], n: int, rng: torch.Generator
+    ) -> tuple[Bool[Tensor, " n"], Float[Tensor, "n d d_plus_1"]]:
+        """Who moves, and the rotation and scaling about the middle, for ``nd.affine``.
+
+        Whoever stays has the identity.
+        """
+        moved = uniform(rng, n) < self.affine
         dims, most = len(size), radians(self.rotation)
         angles = uniform(rng, n, nd.planes(dims), low=-most, high=most)
         scale = uniform(rng, n, 1, 1, low=self.scaling[0], high=self.scaling[1])
-        turned = torch.eye(dims, device=rng.device).expand(n, dims, dims)
+        stays = torch.eye(dims, device=rng.device)
+        turned = stays.expand(n, dims, dims)
         for plane in range(nd.planes(dims)):
             which = torch.full((n,), plane, device=rng.device)
             turned = turned @ nd.turn(which, angles[:, plane], dims)
         # A rotation is one in voxels; the coordinates run from -1 to 1 whatever the axis's length.
         half = torch.tensor(size[::-1], dtype=torch.float32, device=rng.device)
-        matrix = turned / scale * half / half[:, None]
-        return torch.cat((matrix, matrix.new_zeros(n, dims, 1)), dim=-1)
+        matrix = torch.where(moved[:, None, None], turned / scale * half / half[:, None], stays)
+        return moved, torch.cat((matrix, matrix.new_zeros(n, dims, 1)), dim=-1)
 
-    def _recolour(self, image: Tensor, rng: torch.Generator) -> Tensor:
+    def recolour(
+        self, image: Float[Tensor, "b c *s"], rng: torch.Generator
+    ) -> Float[Tensor, "b c *s"]:
+        """New intensities, every voxel where it was."""
         n, c = image.shape[:2]
         one = (n, c, *(1,) * (len(image.shape) - 2))
         axes = tuple(range(2, len(image.shape)))
