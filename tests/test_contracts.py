@@ -5,8 +5,11 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
-from scanprior.contracts import InputError, at_least, shares
+from scanprior.contracts import InputError, Learner, Step, Views, at_least, shares
+from scanprior.pretext.rotation import Rotation
+from tests.conftest import TinyEncoder, rng
 
 SOURCES = sorted((Path(__file__).parents[1] / "src" / "scanprior").rglob("*.py"))
 ROOMS = [
@@ -47,3 +50,21 @@ def sentences(path: Path) -> list[str]:
             assert isinstance(last, ast.Constant), ast.unparse(last)
             found.append(str(last.value))
     return found
+
+
+def test_views_are_drawn_in_full_precision() -> None:
+    """A place in bf16 is a voxel off in an image of 224."""
+    precise = []
+
+    class Watched(Rotation):
+        def views(self, batch: torch.Tensor, rng: torch.Generator) -> Views:
+            precise.append(not torch.is_autocast_enabled("cpu"))
+            return super().views(batch, rng)
+
+        def loss(self, encoder: TinyEncoder, head: torch.nn.Module, views: Views) -> Step:
+            precise.append(not torch.is_autocast_enabled("cpu"))
+            return super().loss(encoder, head, views)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        Learner(Watched(), TinyEncoder(2))(torch.randn(2, 1, 16, 16), rng())
+    assert precise == [True, False]

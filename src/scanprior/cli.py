@@ -16,7 +16,7 @@ scanprior: pretrain on scans nobody has labelled, fine-tune on few that are, mea
                                                        what is wrong with it, before any work
   scanprior prepare SOURCE STORE                       scans to a store, once
   scanprior pretrain TASK --store STORE --out RUN      cpc, exemplar, jigsaw, rotation, rpl,
-                                                       voxels; --paper 2|3 takes the paper's
+                                                       voxels; --paper 2|3: settings of the paper
   scanprior finetune segmentation|classification --store STORE --start scratch|RUN --out RUN
                                                        [--labels N]
   scanprior crossvalidate classification --store STORE --out DIR [--folds 5]

@@ -45,7 +45,7 @@ class Step(NamedTuple):
 class Views(NamedTuple):
     """What the encoder is shown, ``(b, *views, c, *s)``, and the answer.
 
-    ``target`` is always a tensor: a class index, a sample's number, an image.
+    ``target`` is always a tensor: a class index, a sample's number, places, an image.
     """
 
     inputs: Tensor
@@ -109,6 +109,7 @@ class Learner(nn.Module):
         self.task, self.encoder, self.head = task, encoder, task.head(encoder)
 
     def forward(self, batch: Any, rng: torch.Generator) -> Step:
-        with torch.no_grad():
+        # where a view lies and how it is turned needs more digits than the encoder's arithmetic
+        with torch.no_grad(), torch.autocast(rng.device.type, enabled=False):
             views = self.task.views(batch, rng)
         return self.task.loss(self.encoder, self.head, views)

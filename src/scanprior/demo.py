@@ -40,7 +40,7 @@ class Demo:
     out: Path = Path("demo")
     """Folder to write; a second run reuses what is there."""
     task: str = "voxels"
-    """The pretext task."""
+    """The pretext task; rate and batch size of its training were chosen for voxels."""
     labels: int = 10
     """Labelled scans to fine-tune on."""
     pretrain_steps: int = 600

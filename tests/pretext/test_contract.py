@@ -12,7 +12,7 @@ from tests.conftest import TinyEncoder, rng
 
 TASKS = pretext.names()
 SIZE = {2: (48, 48), 3: (33, 33, 33)}
-# of voxels none: what a random encoder says of two places differs as they do
+# voxels has none: a random encoder already tells places apart
 CHANCE = {
     ("rotation", 2): math.log(4),
     ("rotation", 3): math.log(10),

@@ -16,8 +16,8 @@ from scanprior.verbs import parse
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dims", [2, 3])
-def test_every_task_has_the_paper_s_settings(dims: int) -> None:
-    assert set(TASKS) == set(pretext.names())
+def test_every_task_of_the_paper_has_its_settings(dims: int) -> None:
+    assert set(TASKS) == set(pretext.names()) - {"voxels"}
     for name in TASKS:
         recipe = paper(name, dims, store=Path("s"), out=Path("o"))
         assert isinstance(recipe.task, pretext.find(name))
