@@ -24,6 +24,7 @@ from scanprior.contracts import Learner, Task
 from scanprior.data.crops import Crops
 from scanprior.data.prepare import Prepare, run_prepare
 from scanprior.data.store import Store, Volume
+from scanprior.fit import thin
 from scanprior.fit.engine import native_bf16
 from scanprior.nn import encoders
 
@@ -97,6 +98,7 @@ def measure(name: str, dims: int, store: Store, minutes: float) -> dict[str, Any
     torch.manual_seed(0)
     task = pretext.find(name.partition("-")[0])(**setting.fields)
     learner = Learner(task, encoders.build("small", dims, store.channels))
+    thin.guard(learner)
     size = setting.crop or SHAPE[dims]
     crops = Crops(train, size, seed=0, length=10**9)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=setting.lr, weight_decay=1e-2)

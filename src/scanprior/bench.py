@@ -21,6 +21,7 @@ from scanprior.contracts import Learner
 from scanprior.data.crops import Crops, place
 from scanprior.data.files import read_image
 from scanprior.data.store import Volume, write_array
+from scanprior.fit import thin
 from scanprior.fit.engine import native_bf16
 from scanprior.nn import encoders
 from scanprior.saved import freeze
@@ -121,6 +122,7 @@ def _task(recipe: Bench, name: str, folder: Path) -> dict[str, Any]:
         return torch.stack([crop for crop in batch if isinstance(crop, torch.Tensor)])
 
     learner = Learner(pretext.find(name)(), encoders.build(recipe.encoder, dims, 1))
+    thin.guard(learner)
     batch, rng = load(0), torch.Generator().manual_seed(0)
     task = learner.task
     views = task.views(batch, rng)

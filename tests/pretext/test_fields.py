@@ -40,7 +40,7 @@ IMPOSSIBLE = {
         "max_angle": (-1.0,),
     },
     "voxels": {
-        "points": (1, 0),
+        "points": (1, 0, 4097),
         "temperature": (0.0, -1.0, float("inf")),
         "code": (0,),
         "offset": (-0.1, 0.6, float("nan")),

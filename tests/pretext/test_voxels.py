@@ -85,7 +85,7 @@ def test_negatives_are_places_of_the_same_crop():
 
 
 def test_an_offset_that_could_leave_nothing_in_common_is_refused_with_the_largest():
-    with pytest.raises(InputError, match=r"^offset 0\.3 .* from 0 to 0\.25,"):
+    with pytest.raises(InputError, match=r"^offset 0\.3 .* up to 2: .* from 0 to 0\.25,"):
         Voxels(offset=0.3, augment=Augment(scaling=(0.5, 2.0)))
 
 

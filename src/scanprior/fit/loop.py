@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from scanprior import draws
 from scanprior.contracts import InputError, Learner
-from scanprior.fit import batches, checkpoint, engine, environment
+from scanprior.fit import batches, checkpoint, engine, environment, thin
 from scanprior.fit import log as logs
 from scanprior.fit.progress import Bar
 from scanprior.fit.schedule import Training, learning_rate
@@ -60,6 +60,7 @@ def fit(
         return logs.last(out)
     freeze = Freeze(learner, frozen_encoder_steps, training)
     fabric = engine.start(training)
+    thin.guard(learner)
     module, optimizer = fabric.setup(learner, _optimizer(learner, training))
     state = {
         "learner": module,

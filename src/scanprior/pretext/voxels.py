@@ -24,6 +24,8 @@ from scanprior.nn.heads import mlp, spread
 
 CANDIDATES = 8
 """Places drawn for one that is wanted, since not all lie in both versions."""
+MOST = 4096
+"""Places of a crop: their pairs are 64 MiB of numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class Voxels(Task):
 
     def __post_init__(self) -> None:
         at_least(2, points=self.points)
+        if self.points > MOST:  # the loss has a number for every pair, of every crop
+            raise InputError(f"points {self.points} is too many to compare; use {MOST} or fewer.")
         at_least(1, code=self.code)
         if not 0 < self.temperature < math.inf:
             raise InputError(
@@ -56,8 +60,9 @@ class Voxels(Task):
         most = 0.5 / self.augment.scaling[1]
         if not 0 <= self.offset <= most:
             raise InputError(
-                f"offset {self.offset} can leave two versions nothing in common; use a number from "
-                f"0 to {most:g}, or less scaling."
+                f"offset {self.offset} is not possible where crops are scaled up to "
+                f"{self.augment.scaling[1]:g}: two versions must have something in common; use a "
+                f"number from 0 to {most:g}, or less scaling."
             )
 
     def views(self, batch: Float[Tensor, "b c *s"], rng: torch.Generator) -> Views:

@@ -6,7 +6,6 @@ One stage a width: the first keeps the size, each later one halves it. Weights a
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from monai.networks.blocks.dynunet_block import UnetBasicBlock, UnetResBlock
 from monai.networks.nets.dynunet import DynUNet
@@ -63,19 +62,7 @@ class UNetEncoder(nn.Module):
                 f"stride {stride}; use more than {stride} voxels along an axis or fewer widths."
             )
         levels = []
-        for stage, factor in zip(self.stages, self.strides, strict=True):
-            x = _run(stage, x, tiny=max(size) <= 4 * factor)
+        for stage in self.stages:
+            x = stage(x)
             levels.append(x)
         return levels
-
-
-def _run(stage: nn.Module, x: Tensor, *, tiny: bool) -> Tensor:
-    """``stage(x)``, in float32 where its output is ``tiny`` (up to 4 voxels an axis) on a CPU.
-
-    There, the bf16 weight gradient of torch 2.13's oneDNN convolutions differs from call to call,
-    and now and then is not finite; so little arithmetic costs nothing in float32.
-    """
-    if not (tiny and x.device.type == "cpu"):
-        return stage(x)
-    with torch.autocast("cpu", enabled=False):
-        return stage(x.float())
