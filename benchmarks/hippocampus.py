@@ -11,7 +11,8 @@
 50 test cases are held out for all of it; 20 draw the convergence curve; the other 130 are the pool
 that labels are taken from. Pretraining sees the 280 images that are no test cases. What is chosen
 (crop and learning rate of fine-tuning; steps, batch and crop of each pretraining) was chosen on
-validation cases, the fine-tuning's for scratch, and fine-tuning is the same for all starts.
+validation cases, the fine-tuning's for scratch, and fine-tuning is the same for all starts. How
+voxels is pretrained, its rate too, was chosen on the other cases of the pool.
 
 The committed results.csv.gz is the study's results.csv, packed, which report reads too.
 

@@ -98,7 +98,6 @@ def measure(name: str, dims: int, store: Store, minutes: float) -> dict[str, Any
     torch.manual_seed(0)
     task = pretext.find(name.partition("-")[0])(**setting.fields)
     learner = Learner(task, encoders.build("small", dims, store.channels))
-    thin.guard(learner)
     size = setting.crop or SHAPE[dims]
     crops = Crops(train, size, seed=0, length=10**9)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=setting.lr, weight_decay=1e-2)
@@ -148,7 +147,8 @@ def forward(learner: Learner, crops: Crops, size: int, step: int, *, seed: int =
     """One batch through the learner, as the training loop does it."""
     batch = torch.stack([crops[step * size + k] for k in range(size)])  # pyright: ignore
     rng = draws.rng_of(seed, step, device=batch.device, first=0, total=size)
-    with torch.autocast("cpu", torch.bfloat16, enabled=native_bf16()):
+    bf16 = torch.autocast("cpu", torch.bfloat16, enabled=native_bf16())
+    with thin.guarded(learner), bf16:
         return learner(batch, rng)
 
 

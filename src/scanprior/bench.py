@@ -122,14 +122,14 @@ def _task(recipe: Bench, name: str, folder: Path) -> dict[str, Any]:
         return torch.stack([crop for crop in batch if isinstance(crop, torch.Tensor)])
 
     learner = Learner(pretext.find(name)(), encoders.build(recipe.encoder, dims, 1))
-    thin.guard(learner)
     batch, rng = load(0), torch.Generator().manual_seed(0)
     task = learner.task
     views = task.views(batch, rng)
     optimizer = torch.optim.AdamW(learner.parameters())
 
     def step(_: int) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=native_bf16()):
+        bf16 = torch.autocast("cpu", torch.bfloat16, enabled=native_bf16())
+        with thin.guarded(learner), bf16:
             loss = task.loss(learner.encoder, learner.head, views).loss
         loss.backward()
         optimizer.step()

@@ -60,7 +60,6 @@ def fit(
         return logs.last(out)
     freeze = Freeze(learner, frozen_encoder_steps, training)
     fabric = engine.start(training)
-    thin.guard(learner)
     module, optimizer = fabric.setup(learner, _optimizer(learner, training))
     state = {
         "learner": module,
@@ -81,7 +80,13 @@ def fit(
     if fabric.is_global_zero:
         environment.write(fabric, out)
     log = logs.Log(fabric, out, training, bar, state["log"], first_step=first_step)
-    with engine.termination() as terminated, closing(log), bar, loading as loader:
+    with (
+        engine.termination() as terminated,
+        closing(log),
+        bar,
+        thin.guarded(learner),
+        loading as loader,
+    ):
         for step in range(first_step, training.steps):
             done, last = step + 1, step + 1 == training.steps
             freeze.set(step)

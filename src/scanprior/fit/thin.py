@@ -2,9 +2,12 @@
 
 There, the bf16 weight gradient of torch 2.13's oneDNN convolutions is wrong where the input has one
 or two voxels along an axis: it differs from call to call, is often not finite, and memory beside it
-may be overwritten. Values and the input's gradient are right. Levels that thin cost little.
+may be overwritten. From three voxels on, for transposed convolutions, and for the output and the
+input's gradient, it was measured to be right. Levels that thin cost little.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
@@ -15,19 +18,31 @@ from scanprior import nd
 
 THIN = 2
 """Voxels along an axis, of the input."""
+FORWARDS = {kind.forward for kind in nd.Conv.values()}
 
 
-def guard(model: nn.Module) -> None:
-    """From now on ``model`` computes the convolutions of thin levels in float32 on a CPU."""
-    for module in model.modules():
-        if isinstance(module, tuple(nd.Conv.values())):
-            # of this one layer: it may be of any library's class, in anybody's encoder
-            module.forward = MethodType(_guarded, module)
+@contextmanager
+def guarded(model: nn.Module) -> Iterator[None]:
+    """Within, ``model``'s convolutions on a CPU answer thin inputs in float32, whatever autocast
+    says. Those that compute in a way of their own are left alone."""
+    layers: list[Any] = [
+        layer
+        for layer in model.modules()
+        if type(layer).forward in FORWARDS and "forward" not in vars(layer)
+    ]
+    for layer in layers:
+        # set on the layer, not on its class, which others use too
+        layer.forward = MethodType(_forward, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
 
 
-def _guarded(layer: Any, x: Tensor) -> Tensor:
-    forward = type(layer).forward
-    if x.device.type != "cpu" or min(x.shape[2:]) > THIN:
-        return forward(layer, x)
+def _forward(layer: Any, input: Tensor) -> Tensor:
+    forward, sides = type(layer).forward, input.shape[-len(layer.kernel_size) :]
+    if input.device.type != "cpu" or min(sides) > THIN:
+        return forward(layer, input)
     with torch.autocast("cpu", enabled=False):
-        return forward(layer, x.float())
+        return forward(layer, input.to(layer.weight.dtype))

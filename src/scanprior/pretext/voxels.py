@@ -6,7 +6,7 @@ levels through the coarsest alone; this asks every level about places, as segmen
 places of the same crop, as in CPC: the same anatomy in two people is not pushed apart.
 
 Two versions lie much alike, so where a voxel is tells something about where it will be: who knows
-only that is right 15 times of 100 in a crop of 32x48x32 (a guess: 0.8).
+only that is right 15 times of 100 in a crop of 32x48x32; a guess is right 0.8 times.
 """
 
 import math
@@ -25,7 +25,7 @@ from scanprior.nn.heads import mlp, spread
 CANDIDATES = 8
 """Places drawn for one that is wanted, since not all lie in both versions."""
 MOST = 4096
-"""Places of a crop: their pairs are 64 MiB of numbers."""
+"""Places of a crop: their pairs are 64 MiB of numbers a crop, several times over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Voxels(Task):
         found = sampled(encoder(views.inputs.flatten(0, 1)), views.target.flatten(0, 1))
         z = F.normalize(head(found).float(), dim=-1)
         one, other = z.unflatten(0, (-1, 2)).unbind(1)
-        alike = (one @ other.mT / self.temperature).masked_fill(again(views.target), -torch.inf)
+        alike = (one @ other.mT / self.temperature).masked_fill(repeated(views.target), -torch.inf)
         logits = torch.cat([alike, alike.mT]).flatten(0, 1)
         itself = torch.arange(self.points, device=z.device).repeat(len(z))
         accuracy = (logits.argmax(-1) == itself).float().mean()
@@ -106,7 +106,7 @@ class Voxels(Task):
         return Step(F.cross_entropy(logits, itself), metrics)
 
 
-def again(at: Float[Tensor, "b two n d"]) -> Bool[Tensor, "b n n"]:
+def repeated(at: Float[Tensor, "b two n d"]) -> Bool[Tensor, "b n n"]:
     """Which pairs are one place taken twice: no negative of itself."""
     first = at[:, 0]
     same = (first[:, :, None] == first[:, None]).all(-1)
