@@ -111,5 +111,12 @@ class Learner(nn.Module):
     def forward(self, batch: Any, rng: torch.Generator) -> Step:
         # where a view lies and how it is turned needs more digits than the encoder's arithmetic
         with torch.no_grad(), torch.autocast(rng.device.type, enabled=False):
-            views = self.task.views(batch, rng)
+            views = self.task.views(_in_float32(batch), rng)
         return self.task.loss(self.encoder, self.head, views)
+
+
+def _in_float32(batch: Any) -> Any:
+    """Images as they should be transformed: Fabric hands them over in the encoder's arithmetic."""
+    if isinstance(batch, (list, tuple)):
+        return [_in_float32(part) for part in batch]
+    return batch.float() if isinstance(batch, Tensor) and batch.is_floating_point() else batch

@@ -1,12 +1,15 @@
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from scanprior.contracts import InputError
+from scanprior import pretext
+from scanprior.contracts import InputError, Learner
 from scanprior.fit import Training, engine, fit, newest
 from scanprior.fit.log import rows
+from tests.conftest import TinyEncoder
 from tests.fit.small import Images, Plain, learner
 
 SHORT = {"batch_size": 4, "precision": "32", "accelerator": "cpu", "log_every": 1}
@@ -164,6 +167,17 @@ def test_precision_auto_is_bf16_where_the_processor_has_it(monkeypatch: pytest.M
         assert engine._bf16(Training(accelerator="cpu")) is native
         assert engine._bf16(Training(accelerator="cpu", precision="bf16"))
         assert not engine._bf16(Training(accelerator="cpu", precision="32"))
+
+
+@pytest.mark.parametrize("name", pretext.names())
+def test_every_task_trains_in_bf16(name: str, tmp_path: Path):
+    class Large(Images):
+        def __getitem__(self, i: int) -> Tensor:
+            return torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(i))
+
+    model = Learner(pretext.find(name)(), TinyEncoder(2))
+    last = fit(model, Large(), short(steps=1, precision="bf16"), out=tmp_path, seed=0)
+    assert math.isfinite(last["loss"])
 
 
 def test_bf16_computes_in_bf16_and_keeps_the_weights_in_32_bits(tmp_path: Path):

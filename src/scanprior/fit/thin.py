@@ -23,8 +23,8 @@ FORWARDS = {kind.forward for kind in nd.Conv.values()}
 
 @contextmanager
 def guarded(model: nn.Module) -> Iterator[None]:
-    """Within, ``model``'s convolutions on a CPU answer thin inputs in float32, whatever autocast
-    says. Those that compute in a way of their own are left alone."""
+    """Within, ``model``'s convolutions of thin inputs are computed in float32 on a CPU, and rounded
+    as autocast would. Layers that compute in a way of their own are left alone."""
     layers: list[Any] = [
         layer
         for layer in model.modules()
@@ -42,7 +42,8 @@ def guarded(model: nn.Module) -> Iterator[None]:
 
 def _forward(layer: Any, input: Tensor) -> Tensor:
     forward, sides = type(layer).forward, input.shape[-len(layer.kernel_size) :]
-    if input.device.type != "cpu" or min(sides) > THIN:
+    if input.device.type != "cpu" or min(sides) > THIN or not torch.is_autocast_enabled("cpu"):
         return forward(layer, input)
     with torch.autocast("cpu", enabled=False):
-        return forward(layer, input.to(layer.weight.dtype))
+        out = forward(layer, input.to(layer.weight.dtype))
+    return out.to(torch.get_autocast_dtype("cpu"))  # what follows expects it
