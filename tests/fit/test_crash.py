@@ -1,5 +1,6 @@
 """Runs that are killed, ended or shared, each in processes of its own."""
 
+import os
 import random
 import signal
 import subprocess
@@ -115,6 +116,17 @@ def test_processes_that_part_do_not_wait_for_each_other_forever(tmp_path: Path):
     script = Path(__file__).with_name("groups.py")
     done = subprocess.run(
         [sys.executable, str(script), "60", str(tmp_path)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="threads take no turns by name here")
+def test_a_process_whose_groups_threads_are_late_ends_well(tmp_path: Path):
+    """With Python's own end, one in 20 was killed by signal 6, and the first process with it."""
+    script = Path(__file__).with_name("groups.py")
+    done = subprocess.run(
+        [sys.executable, str(script), "30", str(tmp_path), "end"],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -1,8 +1,10 @@
 """Devices, processes and precision (Lightning Fabric), and how processes stop together."""
 
+import atexit
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,6 +131,7 @@ def close(fabric: Fabric) -> None:
     fabric.barrier()
     disband()
     if not fabric.is_global_zero:
+        atexit.register(_quit)
         raise SystemExit(0)
     for process in (children := getattr(fabric.strategy.launcher, "procs", [])):
         process.wait()
@@ -145,6 +148,17 @@ def disband() -> None:
     """
     _ENDED[:] = [torch.distributed.group.WORLD]
     torch.distributed.destroy_process_group()
+
+
+def _quit() -> None:
+    """End the process without taking its interpreter down.
+
+    A thread of the group that comes to drop its last tensor then is refused Python's lock, and its
+    end is the process's: signal 6, to which the launcher answers by killing the first process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def leave(fabric: Fabric, error: BaseException) -> NoReturn:
