@@ -65,7 +65,7 @@ study = Study(
     labels=("5%", "10%", "25%", "50%", "100%"),
     folds=5,
     seeds=(0, 1, 2, 3, 4),
-    task=Classification(),
+    task=Classification(levels="coarsest"),
     encoder="densenet121",
     crop=CROP[2],
     pretraining=adam(LEARNING_RATE[2], steps=100_000, batch_size=32),

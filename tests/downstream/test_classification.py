@@ -90,10 +90,24 @@ def test_an_instance_normalised_level_tells_images_apart() -> None:
     """Its plain mean is the same for all of them."""
     torch.manual_seed(0)
     level = F.instance_norm(torch.randn(4, 8, 6, 6))
-    pool = Classification(4).head(encoders.build("small", 2, 1, (4, 8)))[0]
+    pool = Classification(4, levels="coarsest").head(encoders.build("small", 2, 1, (4, 8)))[0]
     assert level.mean((2, 3)).std(0).max() < 1e-6
-    assert pool([level]).shape == (4, 8 * 5)
-    assert pool([level]).std(0).min() > 0.01
+    pooled = pool([torch.zeros(4, 4, 12, 12), level])
+    assert pooled.shape == (4, 8 * 5)
+    assert pooled.std(0).min() > 0.01
+
+
+@pytest.mark.parametrize("answer", ["softmax", "ordinal"])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_all_levels_are_read_or_the_coarsest_alone(dims: int, answer: str) -> None:
+    encoder = encoders.build("small", dims, 1, (4, 8))
+    fine, coarse = torch.randn(3, 4, *[8] * dims), torch.randn(3, 8, *[4] * dims)
+    alone = Classification(4, answer, levels="coarsest").head(encoder).eval()
+    both = Classification(4, answer).head(encoder).eval()
+    assert both[0]([fine, coarse]).shape == (3, (4 + 8) * (2**dims + 1))
+    assert torch.equal(alone([fine, coarse]), alone([fine + 1, coarse]))
+    assert not torch.equal(both([fine, coarse]), both([fine + 1, coarse]))
+    assert not torch.equal(both([fine, coarse]), both([fine, coarse + 1]))
 
 
 def test_softmax_is_cross_entropy() -> None:

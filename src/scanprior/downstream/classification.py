@@ -23,6 +23,8 @@ class Classification(Task):
     """How many grades; fine-tuning takes the number from the store."""
     answer: Literal["softmax", "ordinal"] = "softmax"
     """softmax: grades are kinds, apart from each other. ordinal: grades are in order (CORAL)."""
+    levels: Literal["all", "coarsest"] = "all"
+    """Of the encoder, that the head reads. A lesion of a few pixels is seen in the fine ones."""
     dropout: float = 0.2
     """Share of the pooled features that is dropped in training."""
     balance: float = 0.0
@@ -60,14 +62,15 @@ class Classification(Task):
         return Views(self.augment(image, None, rng, axes)[0], grade.long())
 
     def head(self, encoder: Encoder) -> nn.Module:
-        """Coarsest level to logits: ``(b, classes)``, or ``(b, classes - 1)`` for ordinal ones."""
-        features = encoder.channels[-1] * (CELLS**encoder.spatial_dims + 1)
+        """Levels to logits: ``(b, classes)``, or ``(b, classes - 1)`` for ordinal ones."""
+        first = 0 if self.levels == "all" else len(encoder.channels) - 1
+        features = sum(encoder.channels[first:]) * (CELLS**encoder.spatial_dims + 1)
         last = (
             nn.Linear(features, self.classes)
             if self.answer == "softmax"
             else Ordinal(features, self.classes)
         )
-        return nn.Sequential(Pool(encoder.spatial_dims), nn.Dropout(self.dropout), last)
+        return nn.Sequential(Pool(encoder.spatial_dims, first), nn.Dropout(self.dropout), last)
 
     def loss(self, encoder: Encoder, head: nn.Module, views: Views) -> Step:
         image, grade = views
@@ -107,15 +110,18 @@ class Classification(Task):
 
 
 class Pool(nn.Module):
-    """Levels to features ``(b, channels * (cells + 1))``: means over cells, maxima over space."""
+    """Levels from ``first`` on to features ``(b, channels * (cells + 1))``: means over cells,
+    maxima over space."""
 
-    def __init__(self, spatial_dims: int):
+    def __init__(self, spatial_dims: int, first: int = 0):
         super().__init__()
         self.mean = nd.AdaptiveAvgPool[spatial_dims](CELLS)
+        self.first = first
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        coarsest = levels[-1].float()
-        return torch.cat((self.mean(coarsest).flatten(1), coarsest.flatten(2).amax(2)), 1)
+        read = [level.float() for level in levels[self.first :]]
+        parts = [(self.mean(level).flatten(1), level.flatten(2).amax(2)) for level in read]
+        return torch.cat([part for pair in parts for part in pair], 1)
 
 
 class Ordinal(nn.Module):
