@@ -286,14 +286,14 @@ def test_gaps_are_said_and_never_averaged_over(tmp_path):
     rows = rows[~(late & (rows["step"] == 50) & (rows["labels"] == 5))]
     results = read_results(written(rows, tmp_path))
     assert said(results) == [
-        "rotation at 10 labels lacks seed 2: its row is over 0 and 1, and it is compared with "
+        "Without test scores at 40 labels: rpl.",
+        "Without seed 2 at 10 labels: rotation; a row there is over 0 and 1, and is compared with "
         "other starts in those seeds only.",
-        "rpl has no test scores at 40 labels.",
         "rpl at 5 labels has no complete score of 1 of 12 cases (case_03): its row and its "
         "comparisons leave them out.",
         "rpl at 5 labels: the validation score at step 50 is not known for every seed and class, "
         "and left out of the convergence curve.",
-        "rotation at 10 labels: the convergence curve is over 2 of 3 seeds.",
+        "The convergence curve is over 2 of 3 seeds at 10 labels: rotation.",
     ]
     compared = tables.comparison_table(results, seed=0)
     dice = picked(rows, part="test", metric="dice", labels=10)
@@ -316,7 +316,20 @@ def test_cells_without_anything_in_common(tmp_path):
     run_report(Report(results=written(rows, tmp_path)))
     text = (tmp_path / "report" / "report.md").read_text()
     assert text.count("cannot be said") == 4
-    assert "scratch at 5 labels lacks seed 1 and 2" in text
+    assert "Without seed 1 and 2 at 5 labels: scratch;" in text
+
+
+def test_starts_that_lack_the_same_share_a_sentence(tmp_path):
+    rows = segmentation({"scratch": 0.0, "rotation": 0.06, "rpl": 0.0, "cpc": 0.0})
+    short, few = rows["start"].isin(["rotation", "rpl"]), rows["labels"] == 10
+    gone = rows["start"].isin(["rpl", "cpc"]) & (rows["labels"] == 40)
+    rows = rows[~gone & ~(short & few & (rows["seed"] == 2))]
+    assert said(read_results(written(rows, tmp_path))) == [
+        "Without test scores at 40 labels: rpl and cpc.",
+        "Without seed 2 at 10 labels: rotation and rpl; a row there is over 0 and 1, and is "
+        "compared with other starts in those seeds only.",
+        "The convergence curve is over 2 of 3 seeds at 10 labels: rotation and rpl.",
+    ]
 
 
 def test_unequal_budgets_one_seed_and_no_scratch_are_said(tmp_path):

@@ -1,5 +1,6 @@
 """What a study lacks, in sentences: nothing is averaged over a gap without a word."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from scanprior.report.results import Cell, Results, Row, align
@@ -14,15 +15,11 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     Args:
         curves: of :func:`scanprior.report.training.convergence_table`.
     """
-    said = _absent(results) + _failed(results)
+    said = _absent(results) + _failed(results) + _unequal(results)
     cells = results.cells()
-    for start in results.starts:
-        absent = [labels for labels in results.labels if (start, labels) not in cells]
-        if absent:
-            said.append(f"{start} has no test scores at {_listed(absent)} labels.")
-        for labels in results.labels:
-            if cell := cells.get((start, labels)):
-                said += _cell(f"{start} at {labels} labels", cell, results)
+    for start, labels in itertools.product(results.starts, results.labels):
+        if cell := cells.get((start, labels)):
+            said += _cell(f"{start} at {labels} labels", cell)
     if results.pooled:
         said.append(
             "No case was tested by two seeds, as in cross-validation: the seeds' predictions are "
@@ -67,25 +64,42 @@ def _failed(results: Results) -> list[str]:
     ]
 
 
-def _cell(name: str, cell: Cell, results: Results) -> list[str]:
-    said: list[str] = []
-    absent = [seed for seed in results.seeds if seed not in cell.seeds]
-    if absent:
+def _unequal(results: Results) -> list[str]:
+    """Starts without the labels, or the seeds, that others have."""
+    cells = results.cells()
+    without: dict[tuple[int, ...], list[str]] = {}
+    short: dict[tuple[int, tuple[int, ...]], list[str]] = {}
+    for start in results.starts:
+        if absent := tuple(n for n in results.labels if (start, n) not in cells):
+            without.setdefault(absent, []).append(start)
+    for labels, start in itertools.product(results.labels, results.starts):
+        if (cell := cells.get((start, labels))) and set(results.seeds) - set(cell.seeds):
+            short.setdefault((labels, tuple(cell.seeds)), []).append(start)
+    said = [
+        f"Without test scores at {_listed(absent)} labels: {_listed(starts)}."
+        for absent, starts in without.items()
+    ]
+    for (labels, seeds), starts in short.items():
+        absent = [seed for seed in results.seeds if seed not in seeds]
         said.append(
-            f"{name} lacks seed {_listed(absent)}: its row is over {_listed(cell.seeds)}, and it "
-            "is compared with other starts in those seeds only."
-        )
-    found = align([cell])
-    if found is None:
-        return [*said, f"{name} has no case with a score in every seed: it has no row."]
-    dropped = [case for case in cell.cases if case not in set(found.cases)]
-    if dropped:
-        more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
-        said.append(
-            f"{name} has no complete score of {len(dropped)} of {len(cell.cases)} cases "
-            f"({_listed(dropped[:_NAMED])}{more}): its row and its comparisons leave them out."
+            f"Without seed {_listed(absent)} at {labels} labels: {_listed(starts)}; a row there is "
+            f"over {_listed(seeds)}, and is compared with other starts in those seeds only."
         )
     return said
+
+
+def _cell(name: str, cell: Cell) -> list[str]:
+    found = align([cell])
+    if found is None:
+        return [f"{name} has no case with a score in every seed: it has no row."]
+    dropped = [case for case in cell.cases if case not in set(found.cases)]
+    if not dropped:
+        return []
+    more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
+    return [
+        f"{name} has no complete score of {len(dropped)} of {len(cell.cases)} cases "
+        f"({_listed(dropped[:_NAMED])}{more}): its row and its comparisons leave them out."
+    ]
 
 
 def _budgets(results: Results) -> list[str]:
@@ -118,11 +132,15 @@ def _steps(results: Results, curves: Sequence[Row]) -> list[str]:
         for (start, labels), steps in lacking.items()
     ]
     seeds = rows["seed"].nunique()
-    lines = {(point["start"], point["labels"]): point["seeds"] for point in curves}
+    lines = {(point["labels"], point["start"]): point["seeds"] for point in curves}
+    short: dict[tuple[int, int], list[str]] = {}
+    for (labels, start), count in sorted(lines.items(), key=lambda line: line[0][0]):
+        if count < seeds:
+            short.setdefault((labels, count), []).append(start)
     return said + [
-        f"{start} at {labels} labels: the convergence curve is over {count} of {seeds} seeds."
-        for (start, labels), count in lines.items()
-        if count < seeds
+        f"The convergence curve is over {count} of {seeds} seeds at {labels} labels: "
+        f"{_listed(starts)}."
+        for (labels, count), starts in short.items()
     ]
 
 
