@@ -1,10 +1,11 @@
 """Two processes that form a group, train a step and part. (Run as a script.)
 
 ``groups.py TIMES FOLDER`` does so again and again; ``groups.py TIMES FOLDER end`` in new processes
-each time, which end there.
+each time, which end there, told to stop.
 """
 
 import os
+import random
 import sys
 import warnings
 from pathlib import Path
@@ -19,7 +20,9 @@ from scanprior.fit import engine
 
 
 def meet(rank: int, place: Path) -> nn.Module:
-    distributed.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=place.resolve().as_uri(), rank=rank, world_size=2
+    )
     model = DistributedDataParallel(nn.Linear(4, 4))
     model(torch.ones(2, 4)).sum().backward()
     return model
@@ -36,9 +39,9 @@ def again(rank: int, times: int, folder: Path) -> None:
 
 
 def end(rank: int, place: Path) -> None:
-    """As any process but the first does, with threads of the group that run when nothing else does
-    on their processor: they are late where this thread is not."""
-    processor = min(os.sched_getaffinity(0))
+    """Train a step and leave, with threads of the group that run when nothing else does on their
+    processor: they are late where this thread is not."""
+    processor = random.choice(sorted(os.sched_getaffinity(0)))
     torch.set_num_threads(1)
     before = threads()
     model = meet(rank, place)
@@ -48,8 +51,9 @@ def end(rank: int, place: Path) -> None:
         os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
     model(torch.ones(2, 4)).sum().backward()
     distributed.all_reduce(torch.ones(2))
-    group: Any = SimpleNamespace(world_size=2, is_global_zero=False, barrier=distributed.barrier)
-    engine.close(group)
+    group: Any = SimpleNamespace(world_size=2, is_global_zero=rank == 0)
+    group.barrier, group.strategy = distributed.barrier, SimpleNamespace(launcher=None)
+    engine.leave(group, SystemExit(engine.TERMINATED))
 
 
 def threads() -> set[int]:
@@ -57,7 +61,7 @@ def threads() -> set[int]:
 
 
 def ends(times: int, folder: Path) -> None:
-    """Exits with the number of processes that did not end well. They are forked: no imports."""
+    """Exits with how many pairs did not both end well. They are forked: no imports."""
     bad = 0
     for i in range(times):
         children = []
@@ -65,7 +69,8 @@ def ends(times: int, folder: Path) -> None:
             if not (child := os.fork()):
                 return end(rank, folder / str(i))
             children.append(child)
-        bad += sum(os.waitpid(child, 0)[1] != 0 for child in children)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        bad += codes != [engine.TERMINATED, 0]
     sys.exit(bad)
 
 

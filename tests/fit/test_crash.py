@@ -121,13 +121,14 @@ def test_processes_that_part_do_not_wait_for_each_other_forever(tmp_path: Path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="threads take no turns by name here")
-def test_a_process_whose_groups_threads_are_late_ends_well(tmp_path: Path):
-    """With Python's own end, one in 20 was killed by signal 6, and the first process with it."""
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="needs Linux's SCHED_IDLE")
+def test_processes_whose_groups_threads_are_late_end_well(tmp_path: Path):
+    """Without a word at their end, one in 20 was killed by signal 6, the first or the second: 16
+    pairs find that four times of five."""
     script = Path(__file__).with_name("groups.py")
     done = subprocess.run(
-        [sys.executable, str(script), "30", str(tmp_path), "end"],
-        capture_output=True, text=True, timeout=120,
+        [sys.executable, str(script), "16", str(tmp_path), "end"],
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

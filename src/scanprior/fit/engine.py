@@ -1,10 +1,10 @@
 """Devices, processes and precision (Lightning Fabric), and how processes stop together."""
 
 import atexit
+import gc
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,7 +131,6 @@ def close(fabric: Fabric) -> None:
     fabric.barrier()
     disband()
     if not fabric.is_global_zero:
-        atexit.register(_quit)
         raise SystemExit(0)
     for process in (children := getattr(fabric.strategy.launcher, "procs", [])):
         process.wait()
@@ -148,17 +147,18 @@ def disband() -> None:
     """
     _ENDED[:] = [torch.distributed.group.WORLD]
     torch.distributed.destroy_process_group()
+    atexit.unregister(_release)
+    atexit.register(_release)
 
 
-def _quit() -> None:
-    """End the process without taking its interpreter down.
+def _release() -> None:
+    """Wait for the last group's threads while there is an interpreter, and without its lock.
 
-    A thread of the group that comes to drop its last tensor then is refused Python's lock, and its
-    end is the process's: signal 6, to which the launcher answers by killing the first process.
+    A thread that drops its last tensor while the interpreter ends is refused the lock, which aborts
+    the process (signal 6); the launcher then kills the first process for it.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    gc.collect()  # models whose references run in circles hold the group too
+    _ENDED.clear()
 
 
 def leave(fabric: Fabric, error: BaseException) -> NoReturn:
