@@ -28,12 +28,13 @@ in one fold, but Kaggle does not say which two eyes are one person's: they may b
 50 and 100 % of the other four folds, less about 146 photographs that draw the convergence curve.
 
 Training. As the paper: DenseNet-121, Adam at 5e-4 for pretraining and 5e-5 for fine-tuning, the
-encoder frozen for the first 5 epochs. Ours, since the paper does not say: batch sizes, 100,000
-steps of pretraining, 30 epochs of the whole pool for every number of labels, all starts alike;
-group norm in place of batch norm; and scratch with the pretraining's compute added. An independent
-replication found scratch far stronger than the paper (kappa 0.60 against 0.01 at 5 % of the
-labels): before a gain is believed, let scratch have other rates too, chosen by the validation curve
-and without the pretrainings' overrides:
+encoder frozen for the first 5 epochs, the head on its last level. Ours, since the paper does not
+say: means over four cells and maxima of that level, batch sizes, 100,000 steps of pretraining, 30
+epochs of the whole pool for every number of labels, all starts alike; group norm in place of batch
+norm; and scratch with the pretraining's compute added. An independent replication found scratch far
+stronger than the paper (kappa 0.60 against 0.01 at 5 % of the labels): before a gain is believed,
+let scratch have other rates too, chosen by the validation curve and without the pretrainings'
+overrides:
 
     scanprior study recipes/retinopathy.py --starts scratch --overrides \
         --finetuning.lr 5e-4 --out runs/retinopathy/scratch

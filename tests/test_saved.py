@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from scanprior import pretext
-from scanprior.contracts import InputError
+from scanprior.contracts import InputError, Task
+from scanprior.downstream.classification import Classification
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.fit import Training
 from scanprior.nn.augment import Augment
@@ -68,6 +69,14 @@ def test_what_is_not_finite_is_null_since_json_knows_no_nan(tmp_path: Path) -> N
 def test_every_task_comes_back(name: str) -> None:
     recipe = Pretrain(store=Path("s"), out=Path("o"), task=pretext.find(name)())
     assert thaw(Pretrain, json.loads(json.dumps(freeze(recipe)))) == recipe
+
+
+def test_what_an_old_recipe_does_not_say_is_what_it_was_then() -> None:
+    for task in (Classification(), Classification(levels="coarsest")):
+        assert thaw(Task, freeze(task)) == task
+    before = freeze(Classification())
+    del before["levels"]
+    assert thaw(Task, before) == Classification(levels="coarsest")
 
 
 def test_an_unknown_field_is_refused() -> None:

@@ -13,6 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+UNSAID = "unsaid"
+"""In a dataclass field's metadata: what a saved recipe without the field means by that, where the
+field came later with another default."""
+
 
 class InputError(Exception):
     """Something the user gave cannot be used: one sentence with what, what is wrong, what to do.

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from scanprior import downstream, pretext
-from scanprior.contracts import InputError, Task
+from scanprior.contracts import UNSAID, InputError, Task
 from scanprior.data.kept import parsed, wrong
 from scanprior.whole import replacing
 
@@ -64,6 +64,8 @@ def _thaw_fields(kind: Any, value: Any) -> Any:
         said = None if _nested(hints[name]) else wrong(hints[name], value[name], name)
         if said is not None:
             raise InputError(f"a {kind.__name__} is damaged ({said}); restore it or run again.")
+    unsaid = {f.name: f.metadata[UNSAID] for f in dataclasses.fields(kind) if UNSAID in f.metadata}
+    value = unsaid | value
     return kind(**{name: thaw(hints[name], value[name]) for name in hints if name in value})
 
 

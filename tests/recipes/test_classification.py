@@ -252,7 +252,7 @@ def test_grades_are_learned(answer: str, tmp_path: Path) -> None:
 def test_retinamnist(data: Path, tmp_path: Path) -> None:
     store = prepared(data / "retinamnist.npz", tmp_path / "store")
     task = Classification(answer="ordinal")
-    training = dataclasses.replace(LONGER, batch_size=32)
+    training = dataclasses.replace(LONGER, batch_size=32, lr=2e-3)
     finetune(
         recipe(
             store, tmp_path / "run", task=task, widths=None, training=training, validate_every=60

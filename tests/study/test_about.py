@@ -76,7 +76,7 @@ def test_a_study_of_which_cells_are_missing_is_reported_as_such(
     kept.to_csv(path, index=False)
     text = report(committed)
     assert "3 of 4 planned cells have test scores." in text
-    assert "rotation has no test scores at 3 labels." in text
+    assert "Without test scores at 3 labels: rotation." in text
     compared = pd.read_csv(committed / "report" / "comparisons.csv")
     assert compared[["labels", "start"]].to_numpy().tolist() == [[1, "rotation"]]
     kept.query("start == 'scratch'").to_csv(path, index=False)

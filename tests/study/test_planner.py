@@ -11,12 +11,14 @@ import pytest
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.data.store import Store
+from scanprior.downstream.classification import Classification
 from scanprior.fit import Training
 from scanprior.pretext.rpl import RelativePatchLocation
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.pretrain import Pretrain
 from scanprior.study import Cell, Study, about, work
 from scanprior.study.jobs import Job
+from scanprior.study.naming import named
 from scanprior.study.planner import plan
 
 Make = Callable[..., Study]
@@ -335,6 +337,23 @@ def test_the_names_of_folders_are_for_good(tiny_study: Make) -> None:
         "rotation-2d-seed-0-5b0a913b39",
         "rotation-2d-1-labels-seed-0-9ffceca692",
     ]
+
+
+def test_what_came_later_with_another_default_leaves_the_old_names(tiny_study: Make) -> None:
+    """The first name is of a study before there were ``levels``, which was of the coarsest."""
+    job = next(job for job in plan(tiny_study()).jobs if isinstance(job.recipe, Finetune))
+    split = Split(train=("a", "b"), validation=(), test=("c",), seed=0)
+
+    def name_with(**told: Any) -> str:
+        recipe = dataclasses.replace(
+            job.recipe, task=Classification(**told), store=Path("s"), split=None
+        )
+        return named(
+            dataclasses.replace(job, recipe=recipe), "x", Path("room"), split, "d"
+        ).folder.name
+
+    assert name_with(levels="coarsest") == "x-f16c570e3d"
+    assert name_with() != name_with(levels="coarsest")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from scanprior import nd
-from scanprior.contracts import Encoder, InputError, Step, Task, Views
+from scanprior.contracts import UNSAID, Encoder, InputError, Step, Task, Views
 from scanprior.nn.augment import Augment
 from scanprior.nn.heads import CELLS
 
@@ -23,8 +23,9 @@ class Classification(Task):
     """How many grades; fine-tuning takes the number from the store."""
     answer: Literal["softmax", "ordinal"] = "softmax"
     """softmax: grades are kinds, apart from each other. ordinal: grades are in order (CORAL)."""
-    levels: Literal["all", "coarsest"] = "all"
-    """Of the encoder, that the head reads. A lesion of a few pixels is seen in the fine ones."""
+    levels: Literal["all", "coarsest"] = field(default="all", metadata={UNSAID: "coarsest"})
+    """Levels of the encoder that the head reads: all, or the coarsest alone (the paper's). The fine
+    levels show lesions of a few pixels."""
     dropout: float = 0.2
     """Share of the pooled features that is dropped in training."""
     balance: float = 0.0
@@ -113,15 +114,16 @@ class Pool(nn.Module):
     """Levels from ``first`` on to features ``(b, channels * (cells + 1))``: means over cells,
     maxima over space."""
 
-    def __init__(self, spatial_dims: int, first: int = 0):
+    def __init__(self, spatial_dims: int, first: int):
         super().__init__()
         self.mean = nd.AdaptiveAvgPool[spatial_dims](CELLS)
         self.first = first
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        read = [level.float() for level in levels[self.first :]]
-        parts = [(self.mean(level).flatten(1), level.flatten(2).amax(2)) for level in read]
-        return torch.cat([part for pair in parts for part in pair], 1)
+        read = levels[self.first :]
+        means = [self.mean(level.float()).flatten(1) for level in read]
+        maxima = [level.flatten(2).amax(2).float() for level in read]
+        return torch.cat([*means, *maxima], 1)
 
 
 class Ordinal(nn.Module):

@@ -16,7 +16,7 @@ def mlp(inside: int, outside: int, hidden: int = 256) -> nn.Sequential:
 
 
 CELLS = 2
-"""Cells an axis that the coarsest level is averaged in. Averaged over all of space, what instance
+"""Cells an axis that a level is averaged in. Averaged over all of space, what instance
 normalisation leaves of a level is nearly constant, and where things lie is lost. It leaves maxima
 alone: those may be over all of space."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scanprior import transfer
+from scanprior.contracts import UNSAID
 from scanprior.data.split import Split
 from scanprior.fit import Training
 from scanprior.fit.schedule import ELSEWHERE
@@ -21,7 +22,7 @@ def named(job: Job, name: str, room: Path, split: Split, digest: str) -> Job:
     """``job`` in a folder in ``room``. ``digest`` is the store's.
 
     Fields that have their default value are not part of the hash, so that a new field of a recipe
-    leaves what is done as it is.
+    leaves what is done as it is; for that, one with ``UNSAID`` counts by that value.
     """
     told = {
         "recipe": _told(job.recipe) | {"store": digest, "out": "", "start": "", "split": ""},
@@ -45,8 +46,8 @@ def _of_start(job: Job) -> str:
 
 
 def _told(value: Any) -> Any:
-    """Like ``freeze``, without the fields that have their default value, and without those that say
-    where a training runs and what is seen of it."""
+    """Like ``freeze``, without the fields that have their default (or unsaid) value, and without
+    those that say where a training runs and what is seen of it."""
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return freeze(value)
     told: dict[str, Any] = {"kind": f"{type(value).__module__}.{type(value).__name__}"}
@@ -54,7 +55,9 @@ def _told(value: Any) -> Any:
         if isinstance(value, Training) and part.name in ELSEWHERE:
             continue
         mine = getattr(value, part.name)
-        if part.default_factory is not dataclasses.MISSING:
+        if UNSAID in part.metadata:
+            default = part.metadata[UNSAID]
+        elif part.default_factory is not dataclasses.MISSING:
             default = part.default_factory()
         else:
             default = part.default
