@@ -19,8 +19,9 @@ The committed results.csv.gz is the study's results.csv, packed, which report re
 ``all-labels`` is no pretext task: its encoder was trained on the label maps of the whole pool. It
 tells how much any encoder can give here. A pretraining on slices takes about as long as its
 counterpart on volumes, not as many voxels. The study can be stopped and goes on; committed are
-eight seeds, and of the starts on slices three at 10 labels (voxels has none on slices). The
-committed cells are of the code before views were drawn in full precision under bf16.
+eight seeds with 5 and 10 labels, three with 3 labels and of scratch-long, and of the starts on
+slices three at 10 labels (voxels has none on slices). The pretrainings are of the code before views
+were drawn in full precision under bf16.
 """
 
 from pathlib import Path
@@ -38,13 +39,14 @@ study = Study(
     split=FOLDER / "store" / "split.json",
     starts=(
         "scratch",
+        "scratch-long",
         f"all-labels=run:{FOLDER / 'all-labels'}",
         "supervised",
         *TASKS,
         "scratch-2d",
         *SLICES,
     ),
-    labels=(5, 10),
+    labels=(3, 5, 10),
     seeds=(0, 1, 2, 3, 4, 5, 6, 7),
     crop=(32, 48, 32),
     supervised=FOLDER / "tissue",
@@ -80,6 +82,7 @@ study = Study(
         "supervised.lr=8e-3",
     ),
     finetuning=Training(steps=150, batch_size=4, lr=8e-3),
+    long_steps=450,  # 600 in all: about the time of a pretraining and a fine-tuning
     validate_every=30,
     validation=20,
     test=50,

@@ -75,6 +75,7 @@ def study(folder: Path, score: str) -> list[list[str]]:
     table = [["start", *(f"{count} labels, {seeds[count]} seeds" for count in labels)]]
     scratch = {row["labels"]: float(row[score]) for row in scores if row["start"] == "scratch"}
     table.append(["scratch", *(f"{scratch[count]:.4f}" for count in labels)])
+    differences = [row for row in differences if row["against"] == "scratch"]
     for start in dict.fromkeys(row["start"] for row in differences):
         found = {row["labels"]: row for row in differences if row["start"] == start}
         told = [_difference(found[n], seeds[n]) if n in found else "not run" for n in labels]
@@ -92,7 +93,7 @@ def _difference(row: dict[str, str], usual: str) -> str:
     difference, low, high = (float(row[name]) for name in ("difference", "low", "high"))
     shown = f"{difference:+.4f} ({low:+.4f} to {high:+.4f})"
     if row["seeds"] != usual:
-        shown += f", {row['seeds']} seeds"
+        shown += f", {row['seeds']} seed{'s' * (row['seeds'] != '1')}"
     return f"**{shown}**" if row["verdict"] == "better" else shown
 
 
