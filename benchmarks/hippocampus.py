@@ -19,9 +19,10 @@ The committed results.csv.gz is the study's results.csv, packed, which report re
 ``all-labels`` is no pretext task: its encoder was trained on the label maps of the whole pool. It
 tells how much any encoder can give here. A pretraining on slices takes about as long as its
 counterpart on volumes, not as many voxels. The study can be stopped and goes on; committed are
-eight seeds with 5 and 10 labels, three with 3 labels and of scratch-long, and of the starts on
-slices three at 10 labels (voxels has none on slices). The pretrainings are of the code before views
-were drawn in full precision under bf16.
+eight seeds with 5 and 10 labels, and of scratch and voxels with 3; three of the other starts with 3
+labels and of scratch-long; and of the starts on slices three with 10 labels and one of three starts
+with 3 (voxels has none on slices). The pretrainings are of the code before views were drawn in full
+precision under bf16.
 """
 
 from pathlib import Path
