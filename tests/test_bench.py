@@ -20,6 +20,9 @@ def test_store_against_nifti(monkeypatch: pytest.MonkeyPatch) -> None:
     assert row["store_ms"] > 0
     assert row["nii_gz_ms"] > 0
     assert said["machine"]["torch"]
+    assert bench(Bench(what="store", size=16, repeats=1, accelerator="cpu"))["machine"][
+        "device"
+    ].startswith("cpu (")
 
 
 def test_a_scan_of_one_s_own(tmp_path: Path) -> None:

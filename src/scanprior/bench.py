@@ -12,6 +12,7 @@ from typing import Any, Literal
 import nibabel as nib
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from rich.table import Table
 from scipy import ndimage
 
@@ -21,11 +22,11 @@ from scanprior.contracts import Learner
 from scanprior.data.crops import Crops, place
 from scanprior.data.files import read_image
 from scanprior.data.store import Volume, write_array
-from scanprior.fit import thin
-from scanprior.fit.engine import native_bf16
+from scanprior.fit import Training, engine, environment, thin
 from scanprior.nn import encoders
 from scanprior.saved import freeze
 
+CPU = torch.device("cpu")
 LARGE = (155, 240, 240)
 """A BraTS volume, (superior, anterior, right)."""
 
@@ -47,38 +48,43 @@ class Bench:
     """Crops in a step."""
     encoder: str = "unet"
     """Of the step."""
+    accelerator: str = "auto"
+    """Where views and step are computed: auto, cpu, cuda or mps."""
     repeats: int = 5
     """Measurements whose median is taken."""
 
 
 def bench(recipe: Bench) -> dict[str, Any]:
     """Measure; prints a table on stderr and returns medians (ms), ratios and the machine."""
+    fabric = engine.start(Training(accelerator=recipe.accelerator))
     with tempfile.TemporaryDirectory() as folder:
         if recipe.what == "store":
             rows = [_store(recipe, Path(folder))]
         else:
-            rows = [_task(recipe, name, Path(folder)) for name in pretext.names()]
+            rows = [_task(recipe, name, Path(folder), fabric) for name in pretext.names()]
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*map(str, row.values()))
     console().print(table)
     machine = {
         "processor": platform.processor() or platform.machine(),
+        "device": environment.device_name(fabric.device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "precision": str(torch.bfloat16 if native_bf16() else torch.float32).removeprefix("torch."),
+        "precision": fabric._precision.precision,
     }
     return {"recipe": freeze(recipe), "rows": rows, "machine": machine}
 
 
-def _median_ms(work: Callable[[int], Any], repeats: int) -> float:
-    work(0)  # warm
+def _median_ms(work: Callable[[int], Any], repeats: int, device: torch.device = CPU) -> float:
     times = []
-    for i in range(repeats):
+    for i in range(repeats + 1):  # the first warms up
         began = time.perf_counter()
-        work(i + 1)
+        work(i)
+        if device.type != "cpu":  # which was only told what to do, and may still be at it
+            torch.accelerator.synchronize(device)
         times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times)
+    return statistics.median(times[1:])
 
 
 def _store(recipe: Bench, folder: Path) -> dict[str, Any]:
@@ -108,9 +114,9 @@ def _store(recipe: Bench, folder: Path) -> dict[str, Any]:
     }
 
 
-def _task(recipe: Bench, name: str, folder: Path) -> dict[str, Any]:
+def _task(recipe: Bench, name: str, folder: Path, fabric: Fabric) -> dict[str, Any]:
     torch.manual_seed(0)
-    dims, b = recipe.spatial_dims, recipe.batch_size
+    dims, b, device = recipe.spatial_dims, recipe.batch_size, fabric.device
     side = recipe.size + 16
     draw = np.random.default_rng(0)
     shape = (1, *(side,) * dims)
@@ -121,15 +127,14 @@ def _task(recipe: Bench, name: str, folder: Path) -> dict[str, Any]:
         batch = [crops[i * b + k] for k in range(b)]
         return torch.stack([crop for crop in batch if isinstance(crop, torch.Tensor)])
 
-    learner = Learner(pretext.find(name)(), encoders.build(recipe.encoder, dims, 1))
-    batch, rng = load(0), torch.Generator().manual_seed(0)
+    learner = Learner(pretext.find(name)(), encoders.build(recipe.encoder, dims, 1)).to(device)
+    batch, rng = load(0).to(device), torch.Generator(device).manual_seed(0)
     task = learner.task
     views = task.views(batch, rng)
     optimizer = torch.optim.AdamW(learner.parameters())
 
     def step(_: int) -> None:
-        bf16 = torch.autocast("cpu", torch.bfloat16, enabled=native_bf16())
-        with thin.guarded(learner), bf16:
+        with thin.guarded(learner), fabric.autocast():
             loss = task.loss(learner.encoder, learner.head, views).loss
         loss.backward()
         optimizer.step()
@@ -137,10 +142,10 @@ def _task(recipe: Bench, name: str, folder: Path) -> dict[str, Any]:
 
     row: dict[str, Any] = {"task": f"{name} {dims}D"}
     loading = _median_ms(load, 5 * recipe.repeats)
-    making = _median_ms(lambda _: task.views(batch, rng), 5 * recipe.repeats)
+    making = _median_ms(lambda _: task.views(batch, rng), 5 * recipe.repeats, device)
     row |= {"loading_ms": round(loading, 2), "views_ms": round(making, 2)}
     if recipe.what == "step":
-        training = _median_ms(step, recipe.repeats)
+        training = _median_ms(step, recipe.repeats, device)
         row |= {"forward_backward_ms": round(training, 1)}
         row |= {"share": f"{(loading + making) / training:.1%}"}
     return row

@@ -1,9 +1,11 @@
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
+import scanprior
 from scanprior.contracts import InputError
 from scanprior.fit import Training, fit, learning_rate
 from scanprior.fit.log import rows
@@ -48,6 +50,18 @@ def test_the_environment_says_where_a_run_was_computed(tmp_path: Path):
     assert environment["packages"]["torch"]
     assert environment["precision"] == "32-true"
     assert environment["device"].startswith("cpu (")
+
+
+def test_a_run_from_a_source_folder_says_its_version_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def version(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    train(tmp_path)
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["packages"] == {"scanprior": scanprior.__version__}
 
 
 def test_tensorboard_events_on_request(tmp_path: Path):

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from scanprior import __version__
 from scanprior.whole import replacing
 
 PACKAGES = (
-    "scanprior",
     "torch",
     "numpy",
     "lightning-fabric",
@@ -25,21 +25,26 @@ PACKAGES = (
 
 def write(fabric: Fabric, out: Path) -> None:
     """Write environment.json, anew whenever a run is continued."""
-    device = fabric.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
     environment = {
         "command": sys.argv,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": {p: v for p in PACKAGES if (v := _version(p))},
+        # A source folder on the path has no metadata, but says itself what it is.
+        "packages": {"scanprior": __version__} | {p: v for p in PACKAGES if (v := _version(p))},
         "threads": torch.get_num_threads(),
         "cpu": _cpu(),
-        "device": f"{device.type} ({name})",
+        "device": device_name(fabric.device),
         "processes": fabric.world_size,
         "precision": fabric._precision.precision,
     }
     with replacing(out / "environment.json") as path:
         path.write_text(json.dumps(environment, indent=2) + "\n")
+
+
+def device_name(device: torch.device) -> str:
+    """Kind and model of what computes: ``cuda (NVIDIA H100 80GB HBM3)``."""
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+    return f"{device.type} ({model})"
 
 
 def _version(package: str) -> str | None:
