@@ -422,6 +422,7 @@ def test_killed_in_the_middle_it_continues(tmp_path):
 def test_hippocampus(tmp_path):
     summary = run_prepare(recipe(tmp_path, source=real("Task04_Hippocampus"), workers=2))
     assert (summary["volumes"], summary["rejected"], summary["classes"]) == (330, 0, 3)
+    assert (summary["labelled"], summary["graded"]) == (200, 0)
     store = Store(tmp_path / "out")
     split = Split.make(store)
     assert (len(split.train), len(split.validation)) == (160, 40)

@@ -149,6 +149,7 @@ def test_a_flat_image_stays_finite() -> None:
         ("power", (0.0, 1.0)),
         ("gain", (0.5, math.inf)),
         ("rotation", -1.0),
+        ("rotation", 400.0),
         ("shift", -0.2),
         ("deviation", -0.1),
         ("deviation", math.nan),

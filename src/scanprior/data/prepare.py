@@ -36,8 +36,8 @@ def run_prepare(recipe: Prepare) -> dict[str, Any]:
     of another kind than most, it is rejected, and nothing of it is left in the store. Warnings, and
     whatever else is odd between cases, are told once and kept. While volumes of the store are
     replaced it has no index. Returns ``volumes``, ``prepared``, ``unchanged``, ``rejected``,
-    ``warned`` (counts), ``left_out`` (what else lies in the source), ``classes``, ``store`` and
-    ``seconds``.
+    ``warned``, ``labelled`` (with a label map), ``graded`` (counts), ``left_out`` (what else lies
+    in the source), ``classes`` (of the label maps, background too), ``store`` and ``seconds``.
 
     Raises :class:`InputError` before work starts for settings that cannot be, or that differ from
     those the store was begun with; where no image could be read; and where another process writes
@@ -96,6 +96,8 @@ def _brought_up(
         "rejected": len(rejected),
         "warned": len(warnings),
         "left_out": list(left_out),
+        "labelled": sum(record["labelled"] for record in kept.values()),
+        "graded": sum(record["grade"] is not None for record in kept.values()),
         "classes": index["classes"],
     }
 

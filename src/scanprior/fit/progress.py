@@ -18,10 +18,11 @@ QUIET_SECONDS = 10.0
 
 
 class Bar:
-    """A progress bar with time left; without a terminal, a line now and then."""
+    """A progress bar with time left; without a terminal, a line now and then. A run that was cut
+    off says where it goes on."""
 
     def __init__(self, *, first_step: int, steps: int, visible: bool):
-        self.steps, self.visible = steps, visible
+        self.first_step, self.steps, self.visible = first_step, steps, visible
         self.console = console()
         self.note, self.printed, self.drawn = "", time.monotonic(), 0.0
         # No thread that redraws: loader workers are forked, and must not inherit its locks.
@@ -38,6 +39,8 @@ class Bar:
         self.task = self.progress.add_task("", total=steps, completed=first_step, note="")
 
     def __enter__(self) -> "Bar":
+        if self.visible and self.first_step:
+            say(f"continues after step {self.first_step} of {self.steps}")
         self.progress.start()
         return self
 

@@ -21,7 +21,7 @@ class Augment:
     affine: float = 0.5
     """Probability of the one resampling: linear for the image, nearest for the mask."""
     rotation: float = 15.0
-    """Largest angle in degrees, in every plane."""
+    """Largest angle in degrees, in every plane; 180 is every angle."""
     scaling: tuple[float, float] = (0.85, 1.15)
     """Range of the size of what is shown."""
     contrast: float = 0.5
@@ -53,6 +53,11 @@ class Augment:
                     f"augment.{name} {low} {high} is no range; use two positive numbers, the "
                     "smaller first."
                 )
+        if self.rotation > 180:
+            raise InputError(
+                f"augment.rotation {self.rotation:g} is not possible; use 0 to 180 degrees, which "
+                "is every angle."
+            )
         for name in ("rotation", "shift", "deviation"):
             at_least(0, **{f"augment.{name}": getattr(self, name)})
 

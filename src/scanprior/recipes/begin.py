@@ -84,7 +84,7 @@ def check_crop(crop: tuple[int, ...], dims: int, store: Store) -> None:
         )
     if len(crop) != dims:
         raise InputError(
-            f"a crop of {len(crop)} sides does not fit {dims}D training on the volumes of "
+            f"crop {' '.join(map(str, crop))} does not fit {dims}D training on the volumes of "
             f"{store.folder}; give --crop {dims} numbers."
         )
     if min(crop) < SMALLEST:

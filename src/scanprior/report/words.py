@@ -1,6 +1,6 @@
 """The report's sentences and how its numbers are written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from itertools import groupby
 
 import numpy as np
@@ -88,10 +88,14 @@ def study(results: Results) -> str:
     which = "planned cells" if results.ran else "cells of these starts, labels and seeds"
     counts = ", ".join(str(n) for n in results.labels)
     return (
-        f"{len(results.starts)} starts, {counts} labels, {len(results.seeds)} seeds, "
-        f"{len(results.cases)} test cases; the score is {_name(results.score)}. "
+        f"{_many(results.starts, 'start')}, {counts} labels, {_many(results.seeds, 'seed')}, "
+        f"{_many(results.cases, 'test case')}; the score is {_name(results.score)}. "
         f"{len(results.there & planned)} of {len(planned)} {which} have test scores."
     )
+
+
+def _many(items: Sized, name: str) -> str:
+    return f"{len(items)} {name}{'s' * (len(items) != 1)}"
 
 
 def _name(score: str) -> str:
