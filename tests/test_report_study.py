@@ -14,6 +14,7 @@ from scanprior.data.phantom import volume
 from scanprior.metrics.grading import macro_auc, quadratic_weighted_kappa
 from scanprior.report import (
     Report,
+    comparisons,
     read_results,
     run_report,
     study_report,
@@ -295,7 +296,7 @@ def test_gaps_are_said_and_never_averaged_over(tmp_path):
         "and left out of the convergence curve.",
         "The convergence curve is over 2 of 3 seeds at 10 labels: rotation.",
     ]
-    compared = tables.comparison_table(results, seed=0)
+    compared = comparisons.comparison_table(results, seed=0)
     dice = picked(rows, part="test", metric="dice", labels=10)
     both = dice[dice["seed"] < 2].groupby("start")["value"].mean()
     found = row(compared, start="rotation", labels=10)
@@ -349,7 +350,7 @@ def test_scratch_long_is_a_start_and_a_baseline(tmp_path):
     rows.loc[(rows["part"] == "test") & (rows["start"] == "scratch-long"), "step"] = 300
     results = read_results(written(rows, tmp_path))
     assert results.starts == ["scratch", "scratch-long", "cpc"]
-    pairs = {(r["start"], r["against"]) for r in tables.comparison_table(results, seed=0)}
+    pairs = {(r["start"], r["against"]) for r in comparisons.comparison_table(results, seed=0)}
     assert pairs == {("cpc", "scratch"), ("scratch-long", "scratch"), ("cpc", "scratch-long")}
     assert said(results) == []
 
@@ -428,7 +429,7 @@ def test_missing_seeds_are_compared_in_common_and_counted(tmp_path):
         "No start has test scores of the planned labels 20.",
         "No start has test scores of the planned seeds 3.",
     ]
-    compared = tables.comparison_table(results, seed=0)
+    compared = comparisons.comparison_table(results, seed=0)
     dice = picked(rows, part="test", metric="dice")
     for n, seeds in ((5, (0, 1)), (10, (2,))):
         one = row(compared, labels=n)

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from scanprior.contracts import InputError
-from scanprior.report import charts, tables, training, words
+from scanprior.report import charts, comparisons, tables, training, words
 from scanprior.report.gaps import gaps
 from scanprior.report.page import (
     Block,
@@ -92,7 +92,7 @@ def study_report(
     """
     out.mkdir(parents=True, exist_ok=True)
     scores = tables.score_table(results, seed)
-    compared = tables.comparison_table(results, seed)
+    compared = comparisons.comparison_table(results, seed)
     saved = tables.labels_table(results, seed)
     curves = training.convergence_table(results)
     steps = training.steps_table(results)

@@ -5,8 +5,8 @@ from itertools import groupby
 
 import numpy as np
 
+from scanprior.report.comparisons import SIGNIFICANT
 from scanprior.report.results import BASELINES, Results, Row
-from scanprior.report.tables import SIGNIFICANT
 from scanprior.statistics import PERMUTATIONS, RESAMPLES
 
 FINAL = (

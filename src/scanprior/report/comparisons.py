@@ -1,0 +1,70 @@
+"""Starts against each other: paired differences in the same cases and seeds."""
+
+import numpy as np
+
+from scanprior.report.results import BASELINES, Aligned, Results, Row, align
+from scanprior.statistics import (
+    by_seed,
+    effect_size,
+    holm,
+    interval,
+    paired,
+    permutation_p,
+    replicates,
+)
+
+SIGNIFICANT = 0.05
+"""Of p after Holm's correction."""
+
+
+def comparison_table(results: Results, seed: int) -> list[Row]:
+    """Every start against scratch, and against scratch-long, case by case in the seeds of both.
+
+    Holm's correction is over all rows.
+    """
+    cells, table = results.cells(), list[Row]()
+    for against in BASELINES:
+        for labels in results.labels:
+            for start in results.starts:
+                pair = [cells.get((name, labels)) for name in (start, against)]
+                known = [cell for cell in pair if cell]
+                if start in (against, "scratch") or len(known) < 2:
+                    continue
+                row = {"labels": labels, "start": start, "against": against}
+                table.append(row | _compared(align(known), results, seed))
+    corrected = holm(np.array([row["p"] for row in table], dtype=float))
+    return [
+        row | {"p_holm": p, "verdict": _verdict(row, p)}
+        for row, p in zip(table, corrected.tolist(), strict=True)
+    ]
+
+
+def _compared(found: Aligned | None, results: Results, seed: int) -> Row:
+    """Of two cells; all NaN where they have no seed and case in common."""
+    row: Row = dict.fromkeys(("difference", "low", "high", "p", "p_holm", "d_z"), np.nan)
+    if found is None:
+        return row | {"cases": 0, "seeds": 0, "seeds_better": 0}
+    measure, (least, most) = results.measure, results.bounds
+    difference, both = paired(measure), np.concatenate(found.values, axis=-1)
+    per_seed = by_seed(difference, both)
+    low, high = interval(replicates(difference, both, seed), (least - most, most - least))
+    return row | {
+        "difference": float(per_seed.mean()),
+        "low": low,
+        "high": high,
+        "p": permutation_p(measure, found.values[0], found.values[1], seed),
+        "d_z": effect_size(difference, both),
+        "cases": len(found.cases),
+        "seeds": len(found.seeds),
+        "seeds_better": int((per_seed > 0).sum()),
+    }
+
+
+def _verdict(row: Row, p: float) -> str:
+    """A difference is shown where the test and the interval, which also asks of seeds, agree."""
+    if np.isnan(p):
+        return "cannot be said"
+    if p >= SIGNIFICANT:
+        return "no difference shown"
+    word = "better" if row["difference"] > 0 else "worse"
+    return word if row["low"] > 0 or row["high"] < 0 else f"{word} in these seeds only"
