@@ -23,6 +23,7 @@ from scanprior.report import (
     words,
 )
 from scanprior.report.gaps import gaps
+from scanprior.statistics import holm
 from scanprior.study.results import CELLS
 
 COLUMNS = ["start", "labels", "seed", "part", "step", "case", "class", "metric", "value"]
@@ -353,6 +354,38 @@ def test_scratch_long_is_a_start_and_a_baseline(tmp_path):
     pairs = {(r["start"], r["against"]) for r in comparisons.comparison_table(results, seed=0)}
     assert pairs == {("cpc", "scratch"), ("scratch-long", "scratch"), ("cpc", "scratch-long")}
     assert said(results) == []
+
+
+def test_volumes_are_compared_with_slices_and_slices_with_scratch_on_them(tmp_path):
+    effect = {"scratch": 0.0, "cpc": 0.02, "scratch-2d": -0.05, "cpc-2d": -0.01, "rpl-2d": -0.05}
+    rows = segmentation(effect, labels=(5,))
+    results = read_results(written(rows, tmp_path))
+    found = comparisons.slices_table(results, seed=0)
+    dice = picked(rows, part="test", metric="dice")
+    means = dice.groupby("start")["value"].mean()
+    said = {(row["start"], row["against"]): row for row in found}
+    assert list(said) == [
+        ("scratch", "scratch-2d"),
+        ("cpc", "cpc-2d"),
+        ("cpc-2d", "scratch-2d"),
+        ("rpl-2d", "scratch-2d"),
+    ]
+    for (start, against), row in said.items():
+        assert row["difference"] == pytest.approx(means[start] - means[against])
+    p = np.array([row["p"] for row in found])
+    np.testing.assert_allclose([row["p_holm"] for row in found], holm(p))
+    assert said["cpc", "cpc-2d"]["verdict"] == "better"
+    assert said["rpl-2d", "scratch-2d"]["verdict"] == "no difference shown"
+    run_report(Report(results=tmp_path))
+    assert "## Volumes and slices" in (tmp_path / "report" / "report.md").read_text()
+    assert len(pd.read_csv(tmp_path / "report" / "slices.csv")) == 4
+
+
+def test_without_slices_there_is_no_table_of_them(tmp_path):
+    written(segmentation(labels=(5,)), tmp_path)
+    run_report(Report(results=tmp_path))
+    assert "Volumes and slices" not in (tmp_path / "report" / "report.md").read_text()
+    assert not (tmp_path / "report" / "slices.csv").exists()
 
 
 def test_regions_keep_their_names_and_order(tmp_path):

@@ -10,10 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from scanprior.report.pictures import RUNS, new_figure
-from scanprior.report.results import BASELINES, Row
+from scanprior.report.results import BASELINES, SLICES, Row
 
-_SLICES = "-2d"
-"""A start of this ending is the one without it, on slices: the same colour, dashed."""
 _MARKS = "osD^vP"
 
 
@@ -24,14 +22,15 @@ class Style(NamedTuple):
 
 
 def styles(starts: list[str]) -> dict[str, Style]:
-    """Baselines in greys, others in colours; more starts than colours differ by their marks."""
-    bases = list(dict.fromkeys(s.removesuffix(_SLICES) for s in starts if s not in BASELINES))
+    """Baselines in greys, others in colours, on slices the same dashed; more starts than colours
+    differ by their marks."""
+    bases = list(dict.fromkeys(s.removesuffix(SLICES) for s in starts if s not in BASELINES))
     known = {"scratch": Style("#000000", "-", "o"), "scratch-long": Style("#777777", ":", "s")}
     colours = RUNS[:5]
     for start in starts:
         if start not in BASELINES:
-            at = bases.index(start.removesuffix(_SLICES))
-            line = "--" if start.endswith(_SLICES) else "-"
+            at = bases.index(start.removesuffix(SLICES))
+            line = "--" if start.endswith(SLICES) else "-"
             mark = _MARKS[at // len(colours) % len(_MARKS)]
             known[start] = Style(colours[at % len(colours)], line, mark)
     return known

@@ -1,8 +1,11 @@
 """Starts against each other: paired differences in the same cases and seeds."""
 
+from collections.abc import Sequence
+from itertools import product
+
 import numpy as np
 
-from scanprior.report.results import BASELINES, Aligned, Results, Row, align
+from scanprior.report.results import BASELINES, SLICES, Aligned, Results, Row, align
 from scanprior.statistics import (
     by_seed,
     effect_size,
@@ -18,18 +21,33 @@ SIGNIFICANT = 0.05
 
 
 def comparison_table(results: Results, seed: int) -> list[Row]:
-    """Every start against scratch, and against scratch-long, case by case in the seeds of both.
+    """Every start against scratch, and against scratch-long."""
+    pairs = [
+        [(start, against) for start in results.starts if start not in (against, "scratch")]
+        for against in BASELINES
+    ]
+    return _table(pairs, results, seed)
 
-    Holm's correction is over all rows.
-    """
+
+def slices_table(results: Results, seed: int) -> list[Row]:
+    """Every start on volumes against the same on slices; those on slices against scratch there."""
+    own = "scratch" + SLICES
+    on_slices = [start for start in results.starts if start.endswith(SLICES)]
+    pairs = [
+        [(start.removesuffix(SLICES), start) for start in on_slices],
+        [(start, own) for start in on_slices if start != own],
+    ]
+    return _table(pairs, results, seed)
+
+
+def _table(pairs: Sequence[Sequence[tuple[str, str]]], results: Results, seed: int) -> list[Row]:
+    """Starts and what they are compared with, case by case in the seeds of both, at every number of
+    labels, a group of pairs after the other. Holm's correction is over all rows."""
     cells, table = results.cells(), list[Row]()
-    for against in BASELINES:
-        for labels in results.labels:
-            for start in results.starts:
-                pair = [cells.get((name, labels)) for name in (start, against)]
-                known = [cell for cell in pair if cell]
-                if start in (against, "scratch") or len(known) < 2:
-                    continue
+    for group, labels in product(pairs, results.labels):
+        for start, against in group:
+            known = [cells[key] for name in (start, against) if (key := (name, labels)) in cells]
+            if len(known) == 2:
                 row = {"labels": labels, "start": start, "against": against}
                 table.append(row | _compared(align(known), results, seed))
     corrected = holm(np.array([row["p"] for row in table], dtype=float))

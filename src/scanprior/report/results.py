@@ -25,6 +25,8 @@ Row = dict[str, Any]
 Curve = dict[int, float]
 """Step to validation score."""
 BASELINES = ("scratch", "scratch-long")
+SLICES = "-2d"
+"""A start of this ending is the one without it, on slices of the volumes."""
 
 
 class Cell(NamedTuple):

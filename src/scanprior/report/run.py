@@ -93,6 +93,7 @@ def study_report(
     out.mkdir(parents=True, exist_ok=True)
     scores = tables.score_table(results, seed)
     compared = comparisons.comparison_table(results, seed)
+    slices = comparisons.slices_table(results, seed)
     saved = tables.labels_table(results, seed)
     curves = training.convergence_table(results)
     steps = training.steps_table(results)
@@ -123,6 +124,9 @@ def study_report(
             save(charts.differences(against, results.score, look), out / "differences.png")
             blocks.append(Picture("differences.png", words.differences(against)))
         blocks += [_grid(compared, "comparisons.csv", out), Text(words.tests(compared, results))]
+    if slices:
+        blocks += [Heading("Volumes and slices"), _grid(slices, "slices.csv", out)]
+        blocks.append(Text(words.SLICED))
     if saved:
         blocks += [Heading("Labels saved"), _grid(saved, "labels_saved.csv", out)]
         blocks.append(Text(words.LABELS))

@@ -19,6 +19,10 @@ LABELS = (
     "known (0 and inf in the CSV). A saving is shown where the whole interval lies above the "
     "start's own labels; these intervals are not corrected for their number."
 )
+SLICED = (
+    "A start against the same on slices, and a pretraining on slices against scratch there, as "
+    "above; Holm's correction is over the rows of this table."
+)
 CONVERGENCE = "Validation score by fine-tuning step, mean over seeds; dotted: where scratch ends."
 STEPS = (
     "The step at which the validation curve, linear between its points, first reaches the score "
