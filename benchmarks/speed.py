@@ -15,9 +15,10 @@ def main() -> None:
     parser.add_argument("--size-2d", type=int, default=224, help="side of an image's")
     parser.add_argument("--encoder", default="unet")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--accelerator", default="cpu", help="auto takes a GPU where there is one")
     parser.add_argument("--results", type=Path, default=RESULTS)
     told = parser.parse_args()
-    of_all = {"encoder": told.encoder, "repeats": told.repeats}
+    of_all = {name: getattr(told, name) for name in ("encoder", "repeats", "accelerator")}
     found = {
         "store": bench(Bench(what="store", size=told.size, repeats=told.repeats)),
         "step_3d": bench(Bench(what="step", size=told.size, **of_all)),

@@ -2,9 +2,12 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+import scanprior
 
 SOURCES = sorted((Path(__file__).parents[1] / "src" / "scanprior").rglob("*.py"))
 NAMES = [
@@ -50,3 +53,8 @@ def test_nothing_is_swallowed(path: Path) -> None:
         if isinstance(node, ast.ExceptHandler):
             kind = ast.unparse(node.type) if node.type else "everything"
             assert kind not in ("everything", "Exception", "BaseException"), f"line {node.lineno}"
+
+
+def test_the_version_is_written_twice_and_the_same() -> None:
+    told = tomllib.loads((SOURCES[0].parents[2] / "pyproject.toml").read_text())
+    assert told["project"]["version"] == scanprior.__version__

@@ -14,6 +14,7 @@ from scanprior.data.phantom import volume
 from scanprior.metrics.grading import macro_auc, quadratic_weighted_kappa
 from scanprior.report import (
     Report,
+    charts,
     comparisons,
     read_results,
     run_report,
@@ -340,10 +341,12 @@ def test_unequal_budgets_one_seed_and_no_scratch_are_said(tmp_path):
     results = read_results(written(rows, tmp_path))
     found = " ".join(said(results))
     assert "one seed: the intervals hold no variation between seeds" in found
-    assert "There is no scratch: nothing can be compared." in found
+    assert "There is no scratch: nothing can be compared with it." in found
     assert "At 5 labels the starts were not fine-tuned for the same number of steps" in found
     run_report(Report(results=tmp_path))
-    assert "Nothing can be said" in (tmp_path / "report" / "report.md").read_text()
+    written_out = (tmp_path / "report" / "report.md").read_text()
+    assert "Nothing can be said" in written_out
+    assert "2 starts, 5, 10 labels, 1 seed, 12 test cases;" in written_out
 
 
 def test_scratch_long_is_a_start_and_a_baseline(tmp_path):
@@ -363,22 +366,41 @@ def test_volumes_are_compared_with_slices_and_slices_with_scratch_on_them(tmp_pa
     found = comparisons.slices_table(results, seed=0)
     dice = picked(rows, part="test", metric="dice")
     means = dice.groupby("start")["value"].mean()
-    said = {(row["start"], row["against"]): row for row in found}
-    assert list(said) == [
-        ("scratch", "scratch-2d"),
+    rows_of = {(one["start"], one["against"]): one for one in found}
+    assert list(rows_of) == [
         ("cpc", "cpc-2d"),
         ("cpc-2d", "scratch-2d"),
         ("rpl-2d", "scratch-2d"),
     ]
-    for (start, against), row in said.items():
-        assert row["difference"] == pytest.approx(means[start] - means[against])
-    p = np.array([row["p"] for row in found])
-    np.testing.assert_allclose([row["p_holm"] for row in found], holm(p))
-    assert said["cpc", "cpc-2d"]["verdict"] == "better"
-    assert said["rpl-2d", "scratch-2d"]["verdict"] == "no difference shown"
+    for (start, against), one in rows_of.items():
+        assert one["difference"] == pytest.approx(means[start] - means[against])
+    p = np.array([one["p"] for one in found])
+    np.testing.assert_allclose([one["p_holm"] for one in found], holm(p))
+    assert rows_of["cpc", "cpc-2d"]["verdict"] == "better"
+    assert rows_of["rpl-2d", "scratch-2d"]["verdict"] == "no difference shown"
     run_report(Report(results=tmp_path))
-    assert "## Volumes and slices" in (tmp_path / "report" / "report.md").read_text()
-    assert len(pd.read_csv(tmp_path / "report" / "slices.csv")) == 4
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert "## Volumes and slices" in page
+    assert "over the 3 comparisons of this table" in page
+    assert len(pd.read_csv(tmp_path / "report" / "slices.csv")) == 3
+
+
+def test_too_few_cases_are_said_of_each_table(tmp_path):
+    effect = {"scratch": 0.0, "scratch-2d": -0.1, "cpc-2d": -0.05, "rpl-2d": -0.05}
+    effect |= {"cpc": 0.1, "rpl": 0.1}
+    results = read_results(written(segmentation(effect, labels=(5,), cases=7), tmp_path))
+    few = "With 7 cases no p can be below 0.0156"
+    four = comparisons.slices_table(results, seed=0)
+    assert few in words.corrected(four)
+    assert few not in words.corrected(four[:3])
+
+
+def test_a_start_on_slices_has_its_counterpart_s_colour_dashed():
+    look = charts.styles(["scratch", "scratch-2d", "cpc", "cpc-2d"])
+    for name, line in (("scratch", "-"), ("cpc", "-")):
+        assert look[name].line == line
+        assert look[f"{name}-2d"] == look[name]._replace(line="--")
+    assert look["cpc"].colour != look["scratch"].colour
 
 
 def test_without_slices_there_is_no_table_of_them(tmp_path):

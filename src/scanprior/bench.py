@@ -1,6 +1,5 @@
 """Speed, as medians and ratios of things measured side by side in one process."""
 
-import platform
 import statistics
 import tempfile
 import time
@@ -56,23 +55,23 @@ class Bench:
 
 def bench(recipe: Bench) -> dict[str, Any]:
     """Measure; prints a table on stderr and returns medians (ms), ratios and the machine."""
-    fabric = engine.start(Training(accelerator=recipe.accelerator))
+    machine: dict[str, Any] = {
+        "processor": environment.processor(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
     with tempfile.TemporaryDirectory() as folder:
         if recipe.what == "store":
             rows = [_store(recipe, Path(folder))]
         else:
+            fabric = engine.start(Training(accelerator=recipe.accelerator))
+            machine["device"] = environment.device_name(fabric.device)
+            machine["precision"] = fabric._precision.precision
             rows = [_task(recipe, name, Path(folder), fabric) for name in pretext.names()]
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*map(str, row.values()))
     console().print(table)
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "device": environment.device_name(fabric.device),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "precision": fabric._precision.precision,
-    }
     return {"recipe": freeze(recipe), "rows": rows, "machine": machine}
 
 
@@ -125,10 +124,10 @@ def _task(recipe: Bench, name: str, folder: Path, fabric: Fabric) -> dict[str, A
 
     def load(i: int) -> torch.Tensor:
         batch = [crops[i * b + k] for k in range(b)]
-        return torch.stack([crop for crop in batch if isinstance(crop, torch.Tensor)])
+        return torch.stack([crop for crop in batch if isinstance(crop, torch.Tensor)]).to(device)
 
     learner = Learner(pretext.find(name)(), encoders.build(recipe.encoder, dims, 1)).to(device)
-    batch, rng = load(0).to(device), torch.Generator(device).manual_seed(0)
+    batch, rng = load(0), torch.Generator(device).manual_seed(0)
     task = learner.task
     views = task.views(batch, rng)
     optimizer = torch.optim.AdamW(learner.parameters())
@@ -141,7 +140,7 @@ def _task(recipe: Bench, name: str, folder: Path, fabric: Fabric) -> dict[str, A
         optimizer.zero_grad(set_to_none=True)
 
     row: dict[str, Any] = {"task": f"{name} {dims}D"}
-    loading = _median_ms(load, 5 * recipe.repeats)
+    loading = _median_ms(load, 5 * recipe.repeats, device)
     making = _median_ms(lambda _: task.views(batch, rng), 5 * recipe.repeats, device)
     row |= {"loading_ms": round(loading, 2), "views_ms": round(making, 2)}
     if recipe.what == "step":

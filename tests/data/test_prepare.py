@@ -11,6 +11,7 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from scanprior.contracts import InputError
 from scanprior.data import convert, prepare
@@ -42,10 +43,25 @@ def times(store):
     return {p: p.stat().st_mtime_ns for p in sorted(store.rglob("*")) if p.is_file()}
 
 
+def test_labels_and_grades_are_counted(tmp_path):
+    scans(tmp_path / "in")
+    (tmp_path / "in/labels/s2.nii.gz").unlink()
+    summary = run_prepare(recipe(tmp_path))
+    assert (summary["volumes"], summary["labelled"], summary["graded"]) == (4, 3, 0)
+    (tmp_path / "eyes").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 20, 20), np.uint8)
+    for name, photograph in zip("abc", pixels, strict=True):
+        Pillow.fromarray(photograph).save(tmp_path / "eyes" / f"{name}.png")
+    (tmp_path / "eyes/grades.csv").write_text("image,grade\na,1\nb,0\n")
+    summary = run_prepare(recipe(tmp_path, source=tmp_path / "eyes", store=tmp_path / "graded"))
+    assert (summary["volumes"], summary["labelled"], summary["graded"]) == (3, 0, 2)
+
+
 def test_a_store_holds_what_was_read(tmp_path):
     scans(tmp_path / "in")
     summary = run_prepare(recipe(tmp_path))
     assert (summary["volumes"], summary["rejected"], summary["classes"]) == (4, 0, 3)
+    assert (summary["labelled"], summary["graded"]) == (4, 0)
     store = Store(tmp_path / "out")
     volume = store[1]
     whole = (slice(None),) * 3

@@ -37,7 +37,7 @@ IMPOSSIBLE = {
         "rotate": (1.1,),
         "intensity": (float("nan"),),
         "zoom": (2.0,),
-        "max_angle": (-1.0,),
+        "max_angle": (-1.0, 400.0),
     },
     "voxels": {
         "points": (1, 0, 4097),

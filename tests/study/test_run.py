@@ -164,7 +164,7 @@ def test_cells_of_a_failed_pretraining_say_so(tiny_study: Make) -> None:
     said = run_study(study)
     assert list(said["failures"]) == ["rotation, 1 labels, seed 0"]
     assert (
-        "its pretraining failed: a crop of 4 sides"
+        "its pretraining failed: a crop of 15x16x16x16 does not fit 3D training"
         in said["failures"][next(iter(said["failures"]))]
     )
     assert said["done"] == 1

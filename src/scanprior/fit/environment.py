@@ -32,7 +32,7 @@ def write(fabric: Fabric, out: Path) -> None:
         # A source folder on the path has no metadata, but says itself what it is.
         "packages": {"scanprior": __version__} | {p: v for p in PACKAGES if (v := _version(p))},
         "threads": torch.get_num_threads(),
-        "cpu": _cpu(),
+        "cpu": processor(),
         "device": device_name(fabric.device),
         "processes": fabric.world_size,
         "precision": fabric._precision.precision,
@@ -43,7 +43,7 @@ def write(fabric: Fabric, out: Path) -> None:
 
 def device_name(device: torch.device) -> str:
     """Kind and model of what computes: ``cuda (NVIDIA H100 80GB HBM3)``."""
-    model = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return f"{device.type} ({model})"
 
 
@@ -54,7 +54,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """Its model, or its kind where the system does not say."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text().splitlines() if listing.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -55,7 +55,7 @@ class Augment:
                 )
         if self.rotation > 180:
             raise InputError(
-                f"augment.rotation {self.rotation:g} is not possible; use 0 to 180 degrees, which "
+                f"augment.rotation {self.rotation} is not possible; use 0 to 180 degrees, which "
                 "is every angle."
             )
         for name in ("rotation", "shift", "deviation"):

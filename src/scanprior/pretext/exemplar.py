@@ -63,7 +63,11 @@ class Exemplar(Task):
 
     def __post_init__(self) -> None:
         at_least(1, bank=self.bank, code=self.code)
-        at_least(0, max_angle=self.max_angle)
+        if not 0 <= self.max_angle <= 180:
+            raise InputError(
+                f"max_angle {self.max_angle} is not possible; use 0 to 180 degrees, which is "
+                "every angle."
+            )
         shares(momentum=self.momentum, flip=self.flip, rotate=self.rotate)
         shares(intensity=self.intensity, zoom=self.zoom)
         for name in ("margin", "temperature"):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,12 @@ def check_crop(crop: tuple[int, ...], dims: int, store: Store) -> None:
         )
     if len(crop) != dims:
         raise InputError(
-            f"crop {' '.join(map(str, crop))} does not fit {dims}D training on the volumes of "
+            f"a crop of {_times(crop)} does not fit {dims}D training on the volumes of "
             f"{store.folder}; give --crop {dims} numbers."
         )
     if min(crop) < SMALLEST:
         raise InputError(
-            f"a crop of {crop} is too small; give sides of at least {SMALLEST} voxels."
+            f"a crop of {_times(crop)} is too small; give sides of at least {SMALLEST} voxels."
         )
 
 
@@ -98,10 +98,14 @@ def check_padding(crop: tuple[int, ...], store: Store) -> None:
     largest = np.max([volume.shape[1:] for volume in store], axis=0)[-len(crop) :]
     if math.prod(crop) > MOST_PADDING * math.prod(largest.tolist()):
         raise InputError(
-            f"a crop of {'x'.join(map(str, crop))} would be padding for the most part: no volume "
-            f"of {store.folder} has more than {'x'.join(map(str, largest))} voxels; use --crop "
-            "with sides near those."
+            f"a crop of {_times(crop)} would be padding for the most part: no volume of "
+            f"{store.folder} has more than {_times(largest)} voxels; use --crop with sides near "
+            "those."
         )
+
+
+def _times(sides: Iterable[int]) -> str:
+    return "x".join(map(str, sides))
 
 
 @torch.no_grad()

@@ -24,16 +24,22 @@ class Style(NamedTuple):
 def styles(starts: list[str]) -> dict[str, Style]:
     """Baselines in greys, others in colours, on slices the same dashed; more starts than colours
     differ by their marks."""
-    bases = list(dict.fromkeys(s.removesuffix(SLICES) for s in starts if s not in BASELINES))
+    bases = list(dict.fromkeys(base for s in starts if (base := _base(s)) not in BASELINES))
     known = {"scratch": Style("#000000", "-", "o"), "scratch-long": Style("#777777", ":", "s")}
     colours = RUNS[:5]
     for start in starts:
-        if start not in BASELINES:
-            at = bases.index(start.removesuffix(SLICES))
-            line = "--" if start.endswith(SLICES) else "-"
+        base, line = _base(start), "--" if start.endswith(SLICES) else "-"
+        if base in BASELINES:
+            known.setdefault(start, known[base]._replace(line=line))
+        else:
+            at = bases.index(base)
             mark = _MARKS[at // len(colours) % len(_MARKS)]
             known[start] = Style(colours[at % len(colours)], line, mark)
     return known
+
+
+def _base(start: str) -> str:
+    return start.removesuffix(SLICES)
 
 
 def label_efficiency(scores: Sequence[Row], score: str, look: dict[str, Style]) -> Figure:

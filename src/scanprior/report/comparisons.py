@@ -22,34 +22,37 @@ SIGNIFICANT = 0.05
 
 def comparison_table(results: Results, seed: int) -> list[Row]:
     """Every start against scratch, and against scratch-long."""
-    pairs = [
+    groups = [
         [(start, against) for start in results.starts if start not in (against, "scratch")]
         for against in BASELINES
     ]
-    return _table(pairs, results, seed)
+    return _table(groups, results, seed)
 
 
 def slices_table(results: Results, seed: int) -> list[Row]:
-    """Every start on volumes against the same on slices; those on slices against scratch there."""
-    own = "scratch" + SLICES
-    on_slices = [start for start in results.starts if start.endswith(SLICES)]
-    pairs = [
+    """Every start on volumes against the same on slices; those on slices against scratch there.
+
+    Scratch itself on volumes and on slices is a row of :func:`comparison_table` already.
+    """
+    scratch = f"scratch{SLICES}"
+    on_slices = [s for s in results.starts if s.endswith(SLICES) and s != scratch]
+    groups = [
         [(start.removesuffix(SLICES), start) for start in on_slices],
-        [(start, own) for start in on_slices if start != own],
+        [(start, scratch) for start in on_slices],
     ]
-    return _table(pairs, results, seed)
+    return _table(groups, results, seed)
 
 
-def _table(pairs: Sequence[Sequence[tuple[str, str]]], results: Results, seed: int) -> list[Row]:
+def _table(groups: Sequence[Sequence[tuple[str, str]]], results: Results, seed: int) -> list[Row]:
     """Starts and what they are compared with, case by case in the seeds of both, at every number of
     labels, a group of pairs after the other. Holm's correction is over all rows."""
     cells, table = results.cells(), list[Row]()
-    for group, labels in product(pairs, results.labels):
+    for group, labels in product(groups, results.labels):
         for start, against in group:
-            known = [cells[key] for name in (start, against) if (key := (name, labels)) in cells]
-            if len(known) == 2:
+            if (start, labels) in cells and (against, labels) in cells:
+                found = align([cells[start, labels], cells[against, labels]])
                 row = {"labels": labels, "start": start, "against": against}
-                table.append(row | _compared(align(known), results, seed))
+                table.append(row | _compared(found, results, seed))
     corrected = holm(np.array([row["p"] for row in table], dtype=float))
     return [
         row | {"p_holm": p, "verdict": _verdict(row, p)}

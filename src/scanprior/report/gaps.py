@@ -28,7 +28,7 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     elif len(results.seeds) == 1:
         said.append("There is one seed: the intervals hold no variation between seeds.")
     if "scratch" not in results.starts:
-        said.append("There is no scratch: nothing can be compared.")
+        said.append("There is no scratch: nothing can be compared with it.")
     return said + _budgets(results) + _steps(results, curves)
 
 

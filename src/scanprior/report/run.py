@@ -123,10 +123,12 @@ def study_report(
         if any(row["cases"] for row in against):
             save(charts.differences(against, results.score, look), out / "differences.png")
             blocks.append(Picture("differences.png", words.differences(against)))
-        blocks += [_grid(compared, "comparisons.csv", out), Text(words.tests(compared, results))]
+        blocks += [_grid(compared, "comparisons.csv", out), Text(words.corrected(compared))]
     if slices:
         blocks += [Heading("Volumes and slices"), _grid(slices, "slices.csv", out)]
-        blocks.append(Text(words.SLICED))
+        blocks.append(Text(words.corrected(slices)))
+    if compared or slices:
+        blocks.append(Text(words.tests(results)))
     if saved:
         blocks += [Heading("Labels saved"), _grid(saved, "labels_saved.csv", out)]
         blocks.append(Text(words.LABELS))

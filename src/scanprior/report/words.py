@@ -19,10 +19,6 @@ LABELS = (
     "known (0 and inf in the CSV). A saving is shown where the whole interval lies above the "
     "start's own labels; these intervals are not corrected for their number."
 )
-SLICED = (
-    "A start against the same on slices, and a pretraining on slices against scratch there, as "
-    "above; Holm's correction is over the rows of this table."
-)
 CONVERGENCE = "Validation score by fine-tuning step, mean over seeds; dotted: where scratch ends."
 STEPS = (
     "The step at which the validation curve, linear between its points, first reaches the score "
@@ -118,20 +114,26 @@ def differences(table: Sequence[Row]) -> str:
     return f"Paired differences from {table[0]['against']}, with 95 % intervals."
 
 
-def tests(table: Sequence[Row], results: Results) -> str:
-    """How the comparisons were made, and what they cannot show."""
-    count = sum(not np.isnan(row["p"]) for row in table)
+def tests(results: Results) -> str:
+    """How comparisons were made."""
     said = (
-        "Difference: start minus baseline in the same cases and seeds, with the 95 % interval of "
-        "the two-level bootstrap. p: paired permutation test, two-sided; a case is the unit, and "
-        f"its seeds change together (all permutations listed, or {PERMUTATIONS} drawn). Holm's "
-        f"correction is over all {count} comparisons. d_z: mean over standard deviation of the "
-        "differences over cases. The test asks about other cases of this kind for the networks "
-        "that were trained; the interval also asks about other seeds, so where they disagree, "
-        "believe the interval: a difference is called better or worse only where both show it."
+        "Difference: start minus what it is compared with, in the same cases and seeds, with the "
+        "95 % interval of the two-level bootstrap. p: paired permutation test, two-sided; a case "
+        "is the unit, and its seeds change together (all permutations listed, or "
+        f"{PERMUTATIONS} drawn). d_z: mean over standard deviation of the differences over cases. "
+        "The test asks about other cases of this kind for the networks that were trained; the "
+        "interval also asks about other seeds, so where they disagree, believe the interval: a "
+        "difference is called better or worse only where both show it."
     )
     if results.score == "kappa":
         said += " Of kappa the units of d_z are the jackknife's pseudo-values."
+    return said
+
+
+def corrected(table: Sequence[Row]) -> str:
+    """How many comparisons a table holds, and whether they are too many to show anything."""
+    count = sum(not np.isnan(row["p"]) for row in table)
+    said = f"Holm's correction is over the {count} comparisons of this table."
     fewest = min((row["cases"] for row in table if row["cases"]), default=0)
     least = 2.0 ** (1 - fewest)  # the p of the most extreme of all permutations
     if fewest and least * count >= SIGNIFICANT:
