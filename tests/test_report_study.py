@@ -385,6 +385,17 @@ def test_volumes_are_compared_with_slices_and_slices_with_scratch_on_them(tmp_pa
     assert len(pd.read_csv(tmp_path / "report" / "slices.csv")) == 3
 
 
+def test_labels_that_scratch_has_in_fewer_seeds_take_none_from_the_others(tmp_path):
+    rows = segmentation(seeds=4)
+    few = (rows["labels"] == 40) & (rows["seed"] > 1)
+    results = read_results(written(rows[~few], tmp_path))
+    saved = {one["labels"]: one for one in tables.labels_table(results, seed=0)}
+    assert {n: one["seeds"] for n, one in saved.items()} == {5: 4, 10: 4, 20: 4, 40: 2}
+    assert saved[5]["verdict"] == "saves labels"
+    assert "above scratch at 20 labels, the most" in saved[20]["verdict"]  # not at 40
+    assert "above scratch at 40 labels, the most" in saved[40]["verdict"]
+
+
 def test_too_few_cases_are_said_of_each_table(tmp_path):
     effect = {"scratch": 0.0, "scratch-2d": -0.1, "cpc-2d": -0.05, "rpl-2d": -0.05}
     effect |= {"cpc": 0.1, "rpl": 0.1}

@@ -73,15 +73,22 @@ def _graded(probabilities: Cells, key: tuple[str, int], found: Aligned) -> dict[
 
 
 def labels_table(results: Results, seed: int) -> list[Row]:
-    """How many labels scratch needs for what each start reaches, in the seeds and cases of all."""
+    """How many labels scratch needs for what each start reaches, in the seeds and cases of all.
+
+    Scratch's curve is through the numbers of labels at which it has all of the start's seeds (where
+    those are fewer than two, through all): one that was run in fewer seeds would take seeds from
+    the others.
+    """
     cells, measure = results.cells(), results.measure
-    tried = [n for n in results.labels if ("scratch", n) in cells]
+    ran = {n: set(cells["scratch", n].seeds) for n in results.labels if ("scratch", n) in cells}
     table: list[Row] = []
     for labels in results.labels:
         for start in results.starts:
             cell = cells.get((start, labels))
-            if start == "scratch" or cell is None or not tried:
+            if start == "scratch" or cell is None or not ran:
                 continue
+            tried = [n for n, seeds in ran.items() if seeds >= set(cell.seeds)]
+            tried = tried if len(tried) > 1 else list(ran)
             row: Row = {"labels": labels, "start": start}
             row |= dict.fromkeys(("scratch_needs", "needs_low", "needs_high", "saved"), np.nan)
             found = align([*(cells["scratch", n] for n in tried), cell])

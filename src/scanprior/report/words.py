@@ -15,9 +15,10 @@ FINAL = (
 )
 LABELS = (
     "Scratch needs: labels at which scratch's curve, made monotone and interpolated on log labels, "
-    "reaches the start's score, with 95 % of the bootstrap. Beyond scratch's curve nothing is "
-    "known (0 and inf in the CSV). A saving is shown where the whole interval lies above the "
-    "start's own labels; these intervals are not corrected for their number."
+    "reaches the start's score, with 95 % of the bootstrap; the curve is through the numbers of "
+    "labels at which scratch has all of the start's seeds. Beyond scratch's curve nothing is known "
+    "(0 and inf in the CSV). A saving is shown where the whole interval lies above the start's own "
+    "labels; these intervals are not corrected for their number."
 )
 CONVERGENCE = "Validation score by fine-tuning step, mean over seeds; dotted: where scratch ends."
 STEPS = (
