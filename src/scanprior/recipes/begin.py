@@ -95,8 +95,8 @@ def check_crop(crop: tuple[int, ...], dims: int, store: Store) -> None:
 
 def check_padding(crop: tuple[int, ...], store: Store) -> None:
     """Volumes smaller than the crop are surrounded; refuse one that would hold little else."""
-    largest = np.max([volume.shape[1:] for volume in store], axis=0)[-len(crop) :]
-    if math.prod(crop) > MOST_PADDING * math.prod(largest.tolist()):
+    largest = np.max([volume.shape[1:] for volume in store], axis=0)[-len(crop) :].tolist()
+    if math.prod(crop) > MOST_PADDING * math.prod(largest):
         raise InputError(
             f"a crop of {_times(crop)} would be padding for the most part: no volume of "
             f"{store.folder} has more than {_times(largest)} voxels; use --crop with sides near "
