@@ -39,6 +39,15 @@ def shares(**values: int | float) -> None:
             raise InputError(f"{name} {value} is no share; use a number from 0 to 1.")
 
 
+def angles(**values: float) -> None:
+    """Raise :class:`InputError` where one of ``values`` is not from 0 to 180 degrees."""
+    for name, value in values.items():
+        if not 0 <= value <= 180:
+            raise InputError(
+                f"{name} {value} is not possible; use 0 to 180 degrees, which is every angle."
+            )
+
+
 class Step(NamedTuple):
     """What one forward pass says: the loss to descend, and numbers to log."""
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scanprior import nd
-from scanprior.contracts import InputError, at_least
+from scanprior.contracts import InputError, angles, at_least
 from scanprior.draws import normal, uniform
 
 
@@ -53,12 +53,8 @@ class Augment:
                     f"augment.{name} {low} {high} is no range; use two positive numbers, the "
                     "smaller first."
                 )
-        if self.rotation > 180:
-            raise InputError(
-                f"augment.rotation {self.rotation} is not possible; use 0 to 180 degrees, which "
-                "is every angle."
-            )
-        for name in ("rotation", "shift", "deviation"):
+        angles(**{"augment.rotation": self.rotation})
+        for name in ("shift", "deviation"):
             at_least(0, **{f"augment.{name}": getattr(self, name)})
 
     @overload

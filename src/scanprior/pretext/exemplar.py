@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from scanprior.contracts import Encoder, InputError, Step, Task, Views, at_least, shares
+from scanprior.contracts import Encoder, InputError, Step, Task, Views, angles, at_least, shares
 from scanprior.nn.gather import gathered
 from scanprior.nn.heads import embed, features, mlp, spread
 from scanprior.nn.memory import Memory
@@ -63,11 +63,7 @@ class Exemplar(Task):
 
     def __post_init__(self) -> None:
         at_least(1, bank=self.bank, code=self.code)
-        if not 0 <= self.max_angle <= 180:
-            raise InputError(
-                f"max_angle {self.max_angle} is not possible; use 0 to 180 degrees, which is "
-                "every angle."
-            )
+        angles(max_angle=self.max_angle)
         shares(momentum=self.momentum, flip=self.flip, rotate=self.rotate)
         shares(intensity=self.intensity, zoom=self.zoom)
         for name in ("margin", "temperature"):
