@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from scanprior.curves import labels_needed
 from scanprior.metrics.grading import accuracy, macro_auc
 from scanprior.report.results import Aligned, Cells, Results, Row, align
-from scanprior.statistics import by_seed, interval, labels_needed, replicates
+from scanprior.statistics import by_seed, interval, replicates
 
 
 def score_table(results: Results, seed: int) -> list[Row]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scanprior.curves import first_reach
 from scanprior.report.results import Curve, Results, Row
-from scanprior.statistics import first_reach
 
 
 def convergence_table(results: Results) -> list[Row]:
