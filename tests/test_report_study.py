@@ -567,8 +567,34 @@ def test_folds_are_scored_as_one_set(tmp_path):
     )
     truth, prediction = (wide[c].to_numpy(int) for c in ("truth", "prediction"))
     assert found["kappa"] == pytest.approx(quadratic_weighted_kappa(truth, prediction, 5))
-    assert found["cases"] == 30
+    assert (found["cases"], found["seeds"]) == (30, 5)
     assert any("No case was tested by two seeds" in sentence for sentence in said(results))
+    assert ", 5 seeds, " in words.study(results)
+    compared = row(comparisons.comparison_table(results, seed=0), labels=10)
+    better = 0
+    for seed in range(5):
+        kappas = {}
+        for start in ("scratch", "rpl"):
+            wide = picked(rows, start=start, labels=10, seed=seed).pivot(
+                index="case", columns="metric", values="value"
+            )
+            truth, prediction = (wide[c].to_numpy(int) for c in ("truth", "prediction"))
+            kappas[start] = quadratic_weighted_kappa(truth, prediction, 5)
+        better += kappas["rpl"] > kappas["scratch"]
+    assert (compared["seeds"], compared["seeds_better"]) == (5, better)
+
+
+def test_an_interval_of_folds_is_wider_where_they_differ(tmp_path):
+    rows = segmentation(labels=(5,), seeds=1, cases=40)
+    rows = rows[rows["part"] == "test"].copy()
+    rows["seed"] = rows["case"].str.removeprefix("case_").astype(int) % 5
+    widths = []
+    for difference in (0.0, 0.2):
+        rows["value"] += difference * (rows["seed"] - 2) * (rows["start"] == "rotation")
+        found = row(comparisons.comparison_table(read_results(written(rows, tmp_path)), seed=0))
+        widths.append(found["high"] - found["low"])
+        assert found["difference"] == pytest.approx(EFFECT["rotation"], abs=0.005)
+    assert widths[1] > 10 * widths[0]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from scipy import stats
 from scanprior.metrics.grading import quadratic_weighted_kappa
 from scanprior.metrics.grading import weighted_kappa as kappa
 from scanprior.statistics import (
+    by_fold,
     by_seed,
     effect_size,
     holm,
@@ -155,6 +156,41 @@ def test_95_percent_intervals_hold_the_truth_about_95_percent_of_the_time(
         low, high = interval(replicates(mean_score, values, seed, draws=500))
         hits += low <= 0.7 <= high
     assert 0.90 <= hits / 300 <= 0.98
+
+
+def test_spread_of_folds_by_hand():
+    values = np.array([1.0, 3.0, 5.0, 7.0, 2.0, 6.0])[None, :, None]
+    folds = np.array([0, 0, 1, 1, 2, 2])  # means 2, 6, 4; variances 2, 2, 8
+    found = spread(mean_score, values, folds)
+    assert found == pytest.approx((values.var(ddof=1) / 6, 4 / 3, (1 + 1 + 4) / 3 / 3))
+    assert by_fold(mean_score, values, folds) == pytest.approx([2, 6, 4])
+    truth = grades(0, 1, 30)
+    parts = np.arange(30) % 3
+    alone = [kappa(truth[:, parts == fold], np.ones((1, 10)))[0, 0] for fold in range(3)]
+    assert by_fold(kappa, truth, parts) == pytest.approx(alone)
+
+
+def test_folds_without_a_variance_add_none():
+    values = scores(0, (1, 12))
+    plain = replicates(mean_score, values, seed=0)
+    for folds in (np.zeros(12, int), np.r_[0, np.ones(11, int)]):  # one fold; a case alone
+        assert replicates(mean_score, values, seed=0, folds=folds) == pytest.approx(plain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of_folds", [0.0, 0.2, 1.0])
+def test_coverage_of_a_cross_validation(of_folds):
+    hits, plain = 0, 0
+    folds = np.arange(100) % 5
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        values = (0.7 + rng.normal(0, of_folds, 5)[folds] + rng.normal(0, 1, 100))[None, :, None]
+        for told in (folds, None):
+            low, high = interval(replicates(mean_score, values, seed, draws=500, folds=told))
+            hits += low <= 0.7 <= high and told is not None
+            plain += low <= 0.7 <= high and told is None
+    assert 0.90 <= hits / 300 <= 0.99
+    assert of_folds < 1 or plain / 300 < 0.7  # the networks differ, and that was not looked at
 
 
 @pytest.mark.slow

@@ -42,6 +42,15 @@ def by_seed(measure: Measure, values: np.ndarray) -> np.ndarray:
     return measure(values, np.ones((1, values.shape[1])))[0]
 
 
+def by_fold(measure: Measure, values: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """The score of each fold's cases by themselves, ``(folds,)``, the mean over seeds.
+
+    Args:
+        folds: ``(cases,)``, the fold of each.
+    """
+    return measure(values, (np.unique(folds)[:, None] == folds).astype(float)).mean(1)
+
+
 def pseudo_values(measure: Measure, values: np.ndarray) -> np.ndarray:
     """What each case adds to the score, ``(seeds, cases)``: n theta - (n - 1) theta_without_it.
 
@@ -61,16 +70,27 @@ class Spread(NamedTuple):
     both: float
 
 
-def spread(measure: Measure, values: np.ndarray) -> Spread:
-    """Two-way analysis of variance, cases crossed with seeds, one value a cell.
+def spread(measure: Measure, values: np.ndarray, folds: np.ndarray | None = None) -> Spread:
+    """Analysis of variance, one value a cell, of two cases at least.
 
-    Mean squares over (seeds x cases), Searle, Casella and McCulloch (1992), ch. 4: the variance of
-    the overall mean is MS_cases + MS_seeds - MS_residual, since the residual is in both. It needs
-    two cases at least.
+    Cases crossed with seeds: mean squares over (seeds x cases), Searle, Casella and McCulloch
+    (1992), ch. 4. The variance of the overall mean is MS_cases + MS_seeds - MS_residual, since the
+    residual is in both. Cases nested in folds, a seed a fold (ibid., ch. 3): what lies between
+    folds is the seeds', and holds the variance of the cases within.
+
+    Args:
+        folds: ``(cases,)``, the fold of each case in a cross-validation of one seed a fold.
     """
     unit = pseudo_values(measure, values)
     seeds, cases = unit.shape
     of_cases = float(unit.mean(0).var(ddof=1)) / cases
+    if folds is not None:
+        parts = _parts(unit.mean(0), folds)
+        if len(parts) == 1 or min(map(len, parts)) < 2:
+            return Spread(of_cases, 0.0, 0.0)
+        of_folds = float(np.var([part.mean() for part in parts], ddof=1)) / len(parts)
+        within = float(np.mean([part.var(ddof=1) / len(part) for part in parts])) / len(parts)
+        return Spread(of_cases, of_folds, within)
     if seeds == 1:
         return Spread(of_cases, 0.0, 0.0)
     of_seeds = float(unit.mean(1).var(ddof=1)) / seeds
@@ -79,8 +99,16 @@ def spread(measure: Measure, values: np.ndarray) -> Spread:
     return Spread(of_cases, of_seeds, of_both)
 
 
+def _parts(unit: np.ndarray, folds: np.ndarray) -> list[np.ndarray]:
+    return [unit[folds == fold] for fold in np.unique(folds)]
+
+
 def replicates(
-    measure: Measure, values: np.ndarray, seed: int, draws: int = RESAMPLES
+    measure: Measure,
+    values: np.ndarray,
+    seed: int,
+    draws: int = RESAMPLES,
+    folds: np.ndarray | None = None,
 ) -> np.ndarray:
     """``(draws,)`` scores of the two-level bootstrap: cases and seeds both vary.
 
@@ -94,21 +122,36 @@ def replicates(
     The same ``seed``, seeds and cases give the same draws, so replicates of several arms belong
     together.
 
+    In a cross-validation the folds take the seeds' place: each is tested by a network of its own,
+    which learned from labels of its own. That their training cases overlap is not seen by any
+    estimate from one cross-validation (Bengio and Grandvalet 2004).
+
     NaN throughout with one case, which says nothing about its spread.
+
+    Args:
+        folds: as in :func:`spread`.
     """
-    seeds, cases = values.shape[:2]
+    cases = values.shape[1]
     if cases < 2:
         return np.full(draws, np.nan)
     rng = np.random.default_rng(seed)
-    scores = by_seed(measure, values)
-    centre = scores.mean()
+    centre = by_seed(measure, values).mean()
     counts = rng.multinomial(cases - 1, np.full(cases, 1 / cases), size=draws).astype(float)
     moved = _stretch(cases) * (measure(values, counts).mean(1) - centre)
-    known = spread(measure, values)
+    known = spread(measure, values, folds)
     if known.seeds > known.both:
-        share = np.sqrt((1 - known.both / known.seeds) / (seeds * (seeds - 1)))
-        moved += _stretch(seeds) * share * (rng.standard_normal((draws, seeds)) @ (scores - centre))
+        units = _networks(measure, values, folds)
+        n = len(units)
+        share = np.sqrt((1 - known.both / known.seeds) / (n * (n - 1)))
+        moved += _stretch(n) * share * (rng.standard_normal((draws, n)) @ (units - units.mean()))
     return centre + moved
+
+
+def _networks(measure: Measure, values: np.ndarray, folds: np.ndarray | None) -> np.ndarray:
+    """What the network of each seed, or of each fold, scores."""
+    if folds is None:
+        return by_seed(measure, values)
+    return np.array([part.mean() for part in _parts(pseudo_values(measure, values)[0], folds)])
 
 
 def _stretch(units: int) -> float:

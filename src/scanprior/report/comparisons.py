@@ -7,6 +7,7 @@ import numpy as np
 
 from scanprior.report.results import BASELINES, SLICES, Aligned, Results, Row, align
 from scanprior.statistics import (
+    by_fold,
     by_seed,
     effect_size,
     holm,
@@ -68,7 +69,9 @@ def _compared(found: Aligned | None, results: Results, seed: int) -> Row:
     measure, (least, most) = results.measure, results.bounds
     difference, both = paired(measure), np.concatenate(found.values, axis=-1)
     per_seed = by_seed(difference, both)
-    low, high = interval(replicates(difference, both, seed), (least - most, most - least))
+    per_run = per_seed if found.folds is None else by_fold(difference, both, found.folds)
+    drawn = replicates(difference, both, seed, folds=found.folds)
+    low, high = interval(drawn, (least - most, most - least))
     return row | {
         "difference": float(per_seed.mean()),
         "low": low,
@@ -76,8 +79,8 @@ def _compared(found: Aligned | None, results: Results, seed: int) -> Row:
         "p": permutation_p(measure, found.values[0], found.values[1], seed),
         "d_z": effect_size(difference, both),
         "cases": len(found.cases),
-        "seeds": len(found.seeds),
-        "seeds_better": int((per_seed > 0).sum()),
+        "seeds": found.runs,
+        "seeds_better": int((per_run > 0).sum()),
     }
 
 

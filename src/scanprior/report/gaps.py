@@ -20,10 +20,11 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     for start, labels in itertools.product(results.starts, results.labels):
         if cell := cells.get((start, labels)):
             said += _cell(f"{start} at {labels} labels", cell)
-    if results.pooled:
+    if results.folds:
         said.append(
             "No case was tested by two seeds, as in cross-validation: the seeds' predictions are "
-            "scored as one set, and the intervals hold no variation between seeds."
+            "scored as one set. Intervals take the folds' differences for those between seeds; "
+            "that the folds' training volumes overlap is not in them."
         )
     elif len(results.seeds) == 1:
         said.append("There is one seed: the intervals hold no variation between seeds.")

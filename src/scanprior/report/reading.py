@@ -47,9 +47,10 @@ def read_results(path: Path, metric: str = "auto") -> Results:
         _check_truth(test, path)
     cells = zip(test["start"], test["labels"], test["seed"], strict=True)
     there = frozenset((str(start), int(labels), int(seed)) for start, labels, seed in cells)
-    per_case = test.groupby("case")["seed"].nunique()
-    pooled = test["seed"].nunique() > 1 and bool((per_case == 1).all())
-    if pooled:
+    tested_by = test.groupby("case")["seed"]
+    folds = None
+    if test["seed"].nunique() > 1 and (tested_by.nunique() == 1).all():
+        folds = {str(case): int(seed) for case, seed in tested_by.first().items()}
         test["seed"] = int(test["seed"].min())
     costs = path.with_name("cells.csv")
     return Results(
@@ -58,7 +59,7 @@ def read_results(path: Path, metric: str = "auto") -> Results:
         test=test,
         validation=rows[rows["part"] == "validation"],
         costs=_costs(costs) if costs.is_file() else None,
-        pooled=pooled,
+        folds=folds,
         there=there,
         ran=read_ran(path.with_name("study.json")),
     )

@@ -37,6 +37,8 @@ class Cell(NamedTuple):
     """Every test case of the study, whether this cell has it or not."""
     values: np.ndarray
     """``(seeds, cases, k)``, NaN where there is none; k as the score's measure wants it."""
+    folds: np.ndarray | None
+    """``(cases,)``, the fold of each in a cross-validation, whose seeds are put together as one."""
 
 
 class Aligned(NamedTuple):
@@ -46,6 +48,13 @@ class Aligned(NamedTuple):
     cases: list[str]
     values: list[np.ndarray]
     """``(seeds, cases, k)`` a cell."""
+    folds: np.ndarray | None
+    """``(cases,)``, or None where cases and seeds are crossed."""
+
+    @property
+    def runs(self) -> int:
+        """How many networks a cell has: one a seed, or one a fold."""
+        return len(self.seeds) if self.folds is None else len(np.unique(self.folds))
 
 
 Cells = Mapping[tuple[str, int], Cell]
@@ -61,7 +70,8 @@ def align(cells: Sequence[Cell]) -> Aligned | None:
     if not complete.any():
         return None
     cases = [case for case, there in zip(cells[0].cases, complete, strict=True) if there]
-    return Aligned(seeds, cases, [part[:, complete] for part in parts])
+    folds = None if cells[0].folds is None else cells[0].folds[complete]
+    return Aligned(seeds, cases, [part[:, complete] for part in parts], folds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +85,9 @@ class Results:
     validation: Frame
     costs: Frame | None
     """``cells.csv``, where there is one."""
-    pooled: bool
-    """No case was tested by two seeds (folds of a cross-validation): they were put together."""
+    folds: Mapping[str, int] | None
+    """In a cross-validation, where no case was tested by two seeds, the seed that tested each; the
+    seeds are put together in ``test``. Else None."""
     there: frozenset[tuple[str, int, int]]
     """Start, labels and seed of the cells with test scores, before any were put together."""
     ran: Ran | None
@@ -179,6 +190,7 @@ class Results:
             return {}
         wide = rows.pivot(index=["start", "labels", "seed"], columns=["case", inner])["value"]
         cases = self.cases
+        folds = None if self.folds is None else np.array([self.folds[case] for case in cases])
         wide = wide.reindex(columns=pd.MultiIndex.from_product([cases, names]))
         values = wide.to_numpy(float).reshape(len(wide), len(cases), len(names))
         found: dict[tuple[str, int], list[int]] = {}
@@ -186,6 +198,6 @@ class Results:
             if not np.isnan(values[row]).all():
                 found.setdefault((str(start), int(labels)), []).append(row)
         return {
-            key: Cell([int(wide.index[row][2]) for row in at], cases, values[at])
+            key: Cell([int(wide.index[row][2]) for row in at], cases, values[at], folds)
             for key, at in found.items()
         }

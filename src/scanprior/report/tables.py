@@ -27,11 +27,12 @@ def score_table(results: Results, seed: int) -> list[Row]:
                 "labels": labels,
                 "start": start,
                 "steps": int(ends[(start, labels)]),
-                "seeds": len(found.seeds),
+                "seeds": found.runs,
                 "cases": len(found.cases),
             }
             row |= {name: _mean(of, (start, labels)) for name, of in columns.items()}
-            low, high = interval(replicates(results.measure, found.values[0], seed), results.bounds)
+            drawn = replicates(results.measure, found.values[0], seed, folds=found.folds)
+            low, high = interval(drawn, results.bounds)
             score = float(by_seed(results.measure, found.values[0]).mean())
             row |= {results.score: score, "low": low, "high": high}
             if results.score == "kappa":
@@ -99,13 +100,14 @@ def labels_table(results: Results, seed: int) -> list[Row]:
                 table.append(row | {"seeds": 0, "cases": 0, "verdict": f"cannot be said: {why}"})
                 continue
             # The same seed: all replicates are of the same drawn cases and seeds.
-            drawn = np.stack([replicates(measure, v, seed) for v in found.values], axis=-1)
+            every = (replicates(measure, v, seed, folds=found.folds) for v in found.values)
+            drawn = np.stack(list(every), axis=-1)
             centre = np.array([by_seed(measure, v).mean() for v in found.values])
             at = np.array(tried, dtype=float)
             needed = float(labels_needed(at, centre[:-1], centre[-1]))
             low, high = interval(labels_needed(at, drawn[:, :-1], drawn[:, -1]))
             row |= _saved(labels, needed, low, high, tried)
-            table.append(row | {"seeds": len(found.seeds), "cases": len(found.cases)})
+            table.append(row | {"seeds": found.runs, "cases": len(found.cases)})
     return table
 
 

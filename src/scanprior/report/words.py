@@ -88,8 +88,9 @@ def study(results: Results) -> str:
     planned = results.planned
     which = "planned cells" if results.ran else "cells of these starts, labels and seeds"
     counts = ", ".join(str(n) for n in results.labels)
+    seeds = {seed for _, _, seed in results.there}
     return (
-        f"{_many(results.starts, 'start')}, {counts} labels, {_many(results.seeds, 'seed')}, "
+        f"{_many(results.starts, 'start')}, {counts} labels, {_many(seeds, 'seed')}, "
         f"{_many(results.cases, 'test case')}; the score is {_name(results.score)}. "
         f"{len(results.there & planned)} of {len(planned)} {which} have test scores."
     )
