@@ -22,8 +22,8 @@ counterpart on volumes, not as many voxels; of the rates 8e-3, 1.6e-2 and 3.2e-2
 ended highest with the first too (one seed, 10 labels, on validation cases).
 
 The study can be stopped and goes on. Committed are three seeds of every start with 3, 5, 10 and 20
-labels; of those on volumes, but for scratch-long, five more with 5 and 10, and of scratch and
-voxels with 3 too; and three of scratch, voxels and all-labels with 75 and 130, which is the pool.
+labels, and of those on volumes, but for scratch-long, with 75 and 130 too, which is the pool; five
+more of these with 5 and 10, and of scratch and voxels with 3.
 The pretrainings on volumes, and those on slices but for voxels, are of the code before views were
 drawn in full precision under bf16.
 """

@@ -107,6 +107,8 @@ TABLES: dict[str, Callable[[Path], list[list[str]]]] = {
     "scratch_curve.json": _of(scratch),
     "demo.json": _of(demo),
     "hippocampus": partial(study, score="dice"),
+    "idrid": partial(study, score="kappa"),
+    "idrid-224": partial(study, score="kappa"),
     "retinamnist": partial(study, score="kappa"),
 }
 
