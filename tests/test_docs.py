@@ -1,5 +1,6 @@
 """Every command and block of code in the README runs, and its numbers are the committed ones."""
 
+import ast
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ import pytest
 
 from scanprior import cli
 from scanprior.data.phantom import write_decathlon
+from scanprior.verbs import parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -66,6 +68,24 @@ def test_command_line_runs_as_written(tmp_path, monkeypatch, capsys):
     assert 0 <= said["evaluate"]["dice_mean"] <= 1
     assert Path("STUDY/results.csv").is_file()
     assert Path("STUDY/report/report.html").is_file()
+
+
+SCRIPTS = [
+    path
+    for folder in ("benchmarks", "recipes")
+    for path in sorted((ROOT / folder).glob("*.py"))
+    if "\n    scanprior " in path.read_text()
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_commands_in_a_docstring_are_commands(script, monkeypatch):
+    """Their flags exist and take the values; the data need not be there."""
+    monkeypatch.chdir(ROOT)
+    told = ast.get_docstring(ast.parse(script.read_text())) or ""
+    for line in re.sub(r"\\\n\s*", "", told).splitlines():
+        if line.strip().startswith("scanprior "):
+            parse(shlex.split(line)[1:])
 
 
 def test_the_tree_names_every_room():
