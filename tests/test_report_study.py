@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 
 from scanprior.cli import main
 from scanprior.contracts import InputError
+from scanprior.curves import labels_needed
 from scanprior.data.phantom import volume
 from scanprior.metrics.grading import macro_auc, quadratic_weighted_kappa
 from scanprior.report import (
@@ -24,7 +25,7 @@ from scanprior.report import (
     words,
 )
 from scanprior.report.gaps import gaps
-from scanprior.statistics import holm
+from scanprior.statistics import holm, interval, mean_score, replicates
 from scanprior.study.results import CELLS
 
 COLUMNS = ["start", "labels", "seed", "part", "step", "case", "class", "metric", "value"]
@@ -570,31 +571,81 @@ def test_folds_are_scored_as_one_set(tmp_path):
     assert (found["cases"], found["seeds"]) == (30, 5)
     assert any("No case was tested by two seeds" in sentence for sentence in said(results))
     assert ", 5 seeds, " in words.study(results)
-    compared = row(comparisons.comparison_table(results, seed=0), labels=10)
-    better = 0
-    for seed in range(5):
-        kappas = {}
-        for start in ("scratch", "rpl"):
-            wide = picked(rows, start=start, labels=10, seed=seed).pivot(
-                index="case", columns="metric", values="value"
-            )
-            truth, prediction = (wide[c].to_numpy(int) for c in ("truth", "prediction"))
-            kappas[start] = quadratic_weighted_kappa(truth, prediction, 5)
-        better += kappas["rpl"] > kappas["scratch"]
-    assert (compared["seeds"], compared["seeds_better"]) == (5, better)
+    assert "one kappa for all cases), all folds' together" in words.final(results)
+    assert "in the same cases and folds" in words.tests(results)
 
 
-def test_an_interval_of_folds_is_wider_where_they_differ(tmp_path):
-    rows = segmentation(labels=(5,), seeds=1, cases=40)
-    rows = rows[rows["part"] == "test"].copy()
+BY_FOLD = np.array([0.15, 0.15, 0.15, -0.05, -0.05])
+
+
+def folded():
+    """40 cases in five folds, of which rotation is better than scratch in three."""
+    rows = segmentation({"scratch": 0.0, "rotation": 0.0}, labels=(5, 10, 20), seeds=1, cases=40)
+    rows = rows[(rows["part"] == "test") & (rows["metric"] == "dice") & (rows["class"] == "1")]
     rows["seed"] = rows["case"].str.removeprefix("case_").astype(int) % 5
-    widths = []
-    for difference in (0.0, 0.2):
-        rows["value"] += difference * (rows["seed"] - 2) * (rows["start"] == "rotation")
-        found = row(comparisons.comparison_table(read_results(written(rows, tmp_path)), seed=0))
-        widths.append(found["high"] - found["low"])
-        assert found["difference"] == pytest.approx(EFFECT["rotation"], abs=0.005)
-    assert widths[1] > 10 * widths[0]
+    rows["value"] += BY_FOLD[rows["seed"]] * (rows["start"] == "rotation")
+    return rows
+
+
+def array(rows, **where):
+    """Scores by case, and the cases' folds."""
+    found = picked(rows, **where).sort_values("case")
+    return found["value"].to_numpy()[None, :, None], found["seed"].to_numpy()
+
+
+def test_intervals_of_a_cross_validation_look_at_its_folds(tmp_path):
+    rows = folded()
+    results = read_results(written(rows, tmp_path))
+    scratch, folds = array(rows, start="scratch", labels=5)
+    rotation, _ = array(rows, start="rotation", labels=5)
+    compared = row(comparisons.comparison_table(results, seed=0), labels=5)
+    assert compared["difference"] == pytest.approx(np.mean(BY_FOLD), abs=0.005)
+    assert (compared["seeds"], compared["seeds_better"], compared["cases"]) == (5, 3, 40)
+    one = rotation - scratch
+    low, high = interval(replicates(mean_score, one, 0, folds=folds))
+    assert (compared["low"], compared["high"]) == pytest.approx((low, high))
+    plain = interval(replicates(mean_score, one, 0))
+    assert high - low > 2 * (plain[1] - plain[0])
+    scored = row(tables.score_table(results, seed=0), start="rotation", labels=5)
+    expected = interval(replicates(mean_score, rotation, 0, folds=folds))
+    assert (scored["low"], scored["high"]) == pytest.approx(expected)
+    drawn = []
+    for start, labels in (("scratch", 5), ("scratch", 10), ("scratch", 20), ("rotation", 5)):
+        drawn.append(
+            replicates(mean_score, array(rows, start=start, labels=labels)[0], 0, folds=folds)
+        )
+    needed = labels_needed(np.array([5.0, 10.0, 20.0]), np.stack(drawn[:3], -1), drawn[3])
+    saved = row(tables.labels_table(results, seed=0), labels=5)
+    assert saved["seeds"] == 5
+    assert (saved["needs_low"], saved["needs_high"]) == pytest.approx(interval(needed))
+
+
+def test_folds_and_cases_that_are_missing(tmp_path):
+    rows = folded()
+    gone = (rows["labels"] == 20) & (rows["seed"] > 0)
+    gone |= (rows["labels"] == 10) & (rows["start"] == "rotation") & (rows["case"] == "case_07")
+    results = read_results(written(rows[~gone], tmp_path))
+    compared = comparisons.comparison_table(results, seed=0)
+    assert [row(compared, labels=n)["seeds"] for n in (5, 10, 20)] == [5, 5, 1]
+    assert [row(compared, labels=n)["cases"] for n in (5, 10, 20)] == [40, 39, 8]
+    folds = array(rows[~gone], start="rotation", labels=10)[1]
+    one = array(rows[~gone], start="rotation", labels=10)[0]
+    expected = interval(replicates(mean_score, one, 0, folds=folds))
+    scored = row(tables.score_table(results, seed=0), start="rotation", labels=10)
+    assert (scored["low"], scored["high"]) == pytest.approx(expected)
+    saved = row(tables.labels_table(results, seed=0), labels=5)
+    assert (saved["seeds"], saved["cases"]) == (5, 40)  # not only the fold that has 20 labels
+    found = said(results)
+    assert (
+        "Without seed 1, 2, 3 and 4 at 20 labels: scratch and rotation; a row there is over 0, and "
+        "is compared with other starts in those seeds only, with no variation between seeds in its "
+        "intervals." in found
+    )
+    assert (
+        "rotation at 10 labels has no complete score of 1 of 40 cases (case_07): its row and its "
+        "comparisons leave them out." in found
+    )
+    assert not any("20 labels has no complete" in sentence for sentence in found)
 
 
 @pytest.mark.slow

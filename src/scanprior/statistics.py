@@ -1,4 +1,4 @@
-"""How sure a study may be: intervals over cases and seeds, paired tests.
+"""How sure a study may be: intervals over cases and seeds, or cases and folds; paired tests.
 
 Every score here is a :data:`Measure`, a function of weighted cases, so that one mechanism serves a
 mean of per-case Dice and a set-level kappa alike: a bootstrap draw is a weight a case, and a
@@ -42,15 +42,6 @@ def by_seed(measure: Measure, values: np.ndarray) -> np.ndarray:
     return measure(values, np.ones((1, values.shape[1])))[0]
 
 
-def by_fold(measure: Measure, values: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """The score of each fold's cases by themselves, ``(folds,)``, the mean over seeds.
-
-    Args:
-        folds: ``(cases,)``, the fold of each.
-    """
-    return measure(values, (np.unique(folds)[:, None] == folds).astype(float)).mean(1)
-
-
 def pseudo_values(measure: Measure, values: np.ndarray) -> np.ndarray:
     """What each case adds to the score, ``(seeds, cases)``: n theta - (n - 1) theta_without_it.
 
@@ -62,6 +53,20 @@ def pseudo_values(measure: Measure, values: np.ndarray) -> np.ndarray:
     return cases * by_seed(measure, values)[:, None] - (cases - 1) * without
 
 
+def by_network(measure: Measure, values: np.ndarray, folds: np.ndarray | None = None) -> np.ndarray:
+    """What each network makes of the score, ``(networks,)``: the score of each seed; or, of each
+    fold, the mean of its cases' pseudo-values, which is known wherever the score of all cases is.
+
+    Args:
+        folds: ``(cases,)`` in a cross-validation, the fold that each case was tested in, by one
+            network a fold; ``values`` are then of one seed.
+    """
+    if folds is None:
+        return by_seed(measure, values)
+    unit = pseudo_values(measure, values)[0]
+    return np.array([unit[folds == fold].mean() for fold in np.unique(folds)])
+
+
 class Spread(NamedTuple):
     """The variance of the overall score: of cases, of seeds, and of what is in both."""
 
@@ -70,27 +75,16 @@ class Spread(NamedTuple):
     both: float
 
 
-def spread(measure: Measure, values: np.ndarray, folds: np.ndarray | None = None) -> Spread:
-    """Analysis of variance, one value a cell, of two cases at least.
+def spread(measure: Measure, values: np.ndarray) -> Spread:
+    """Two-way analysis of variance, cases crossed with seeds, one value a cell.
 
-    Cases crossed with seeds: mean squares over (seeds x cases), Searle, Casella and McCulloch
-    (1992), ch. 4. The variance of the overall mean is MS_cases + MS_seeds - MS_residual, since the
-    residual is in both. Cases nested in folds, a seed a fold (ibid., ch. 3): what lies between
-    folds is the seeds', and holds the variance of the cases within.
-
-    Args:
-        folds: ``(cases,)``, the fold of each case in a cross-validation of one seed a fold.
+    Mean squares over (seeds x cases), Searle, Casella and McCulloch (1992), ch. 4: the variance of
+    the overall mean is MS_cases + MS_seeds - MS_residual, since the residual is in both. It needs
+    two cases at least.
     """
     unit = pseudo_values(measure, values)
     seeds, cases = unit.shape
     of_cases = float(unit.mean(0).var(ddof=1)) / cases
-    if folds is not None:
-        parts = _parts(unit.mean(0), folds)
-        if len(parts) == 1 or min(map(len, parts)) < 2:
-            return Spread(of_cases, 0.0, 0.0)
-        of_folds = float(np.var([part.mean() for part in parts], ddof=1)) / len(parts)
-        within = float(np.mean([part.var(ddof=1) / len(part) for part in parts])) / len(parts)
-        return Spread(of_cases, of_folds, within)
     if seeds == 1:
         return Spread(of_cases, 0.0, 0.0)
     of_seeds = float(unit.mean(1).var(ddof=1)) / seeds
@@ -99,8 +93,25 @@ def spread(measure: Measure, values: np.ndarray, folds: np.ndarray | None = None
     return Spread(of_cases, of_seeds, of_both)
 
 
-def _parts(unit: np.ndarray, folds: np.ndarray) -> list[np.ndarray]:
-    return [unit[folds == fold] for fold in np.unique(folds)]
+def spread_of_folds(measure: Measure, values: np.ndarray, folds: np.ndarray) -> float:
+    """The variance that the folds' networks add to the overall score, beside that of its cases.
+
+    One-way analysis of variance, cases nested in folds of any size (Searle, Casella and McCulloch
+    1992, ch. 3): a network's own variance is (MS_between - MS_within) / n_0, and the overall mean
+    has the part sum (n_fold / n)^2 of it. 1 / n of it is left out: cases, drawn from all folds,
+    bring that along. 0 where nothing can be known: of one fold, or of one case a fold.
+    """
+    unit = pseudo_values(measure, values)[0]
+    _, of, sizes = np.unique(folds, return_inverse=True, return_counts=True)
+    cases, networks = len(unit), len(sizes)
+    if networks in (1, cases):
+        return 0.0
+    means = np.bincount(of, unit) / sizes
+    between = (sizes * (means - unit.mean()) ** 2).sum() / (networks - 1)
+    within = ((unit - means[of]) ** 2).sum() / (cases - networks)
+    typical = (cases - (sizes**2).sum() / cases) / (networks - 1)
+    part = ((sizes / cases) ** 2).sum() - 1 / cases
+    return float(max(0.0, between - within) / typical * part)
 
 
 def replicates(
@@ -129,7 +140,7 @@ def replicates(
     NaN throughout with one case, which says nothing about its spread.
 
     Args:
-        folds: as in :func:`spread`.
+        folds: as in :func:`by_network`.
     """
     cases = values.shape[1]
     if cases < 2:
@@ -138,20 +149,29 @@ def replicates(
     centre = by_seed(measure, values).mean()
     counts = rng.multinomial(cases - 1, np.full(cases, 1 / cases), size=draws).astype(float)
     moved = _stretch(cases) * (measure(values, counts).mean(1) - centre)
-    known = spread(measure, values, folds)
-    if known.seeds > known.both:
-        units = _networks(measure, values, folds)
-        n = len(units)
-        share = np.sqrt((1 - known.both / known.seeds) / (n * (n - 1)))
-        moved += _stretch(n) * share * (rng.standard_normal((draws, n)) @ (units - units.mean()))
+    deviations = _deviations(measure, values, folds)
+    if deviations.any():
+        drawn = rng.standard_normal((draws, len(deviations)))
+        moved += _stretch(len(deviations)) * (drawn @ deviations)
     return centre + moved
 
 
-def _networks(measure: Measure, values: np.ndarray, folds: np.ndarray | None) -> np.ndarray:
-    """What the network of each seed, or of each fold, scores."""
+def _deviations(measure: Measure, values: np.ndarray, folds: np.ndarray | None) -> np.ndarray:
+    """Each network's, ``(networks,)``, so scaled that the sum of squares is the variance which
+    networks add to the score."""
+    scores = by_network(measure, values, folds)
     if folds is None:
-        return by_seed(measure, values)
-    return np.array([part.mean() for part in _parts(pseudo_values(measure, values)[0], folds)])
+        known, seeds = spread(measure, values), len(scores)
+        if known.seeds <= known.both:
+            return np.zeros(seeds)
+        share = np.sqrt((1 - known.both / known.seeds) / (seeds * (seeds - 1)))
+        return share * (scores - scores.mean())
+    parts = np.unique(folds, return_counts=True)[1] / len(folds)
+    weighted = parts * (scores - parts @ scores)
+    total = float((weighted**2).sum())
+    if not total:
+        return np.zeros(len(scores))
+    return weighted * np.sqrt(spread_of_folds(measure, values, folds) / total)
 
 
 def _stretch(units: int) -> float:

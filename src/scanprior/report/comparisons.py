@@ -7,7 +7,7 @@ import numpy as np
 
 from scanprior.report.results import BASELINES, SLICES, Aligned, Results, Row, align
 from scanprior.statistics import (
-    by_fold,
+    by_network,
     by_seed,
     effect_size,
     holm,
@@ -68,19 +68,17 @@ def _compared(found: Aligned | None, results: Results, seed: int) -> Row:
         return row | {"cases": 0, "seeds": 0, "seeds_better": 0}
     measure, (least, most) = results.measure, results.bounds
     difference, both = paired(measure), np.concatenate(found.values, axis=-1)
-    per_seed = by_seed(difference, both)
-    per_run = per_seed if found.folds is None else by_fold(difference, both, found.folds)
     drawn = replicates(difference, both, seed, folds=found.folds)
     low, high = interval(drawn, (least - most, most - least))
     return row | {
-        "difference": float(per_seed.mean()),
+        "difference": float(by_seed(difference, both).mean()),
         "low": low,
         "high": high,
         "p": permutation_p(measure, found.values[0], found.values[1], seed),
         "d_z": effect_size(difference, both),
         "cases": len(found.cases),
-        "seeds": found.runs,
-        "seeds_better": int((per_run > 0).sum()),
+        "seeds": len(found.seeds),
+        "seeds_better": int((by_network(difference, both, found.folds) > 0).sum()),
     }
 
 

@@ -23,8 +23,8 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     if results.folds:
         said.append(
             "No case was tested by two seeds, as in cross-validation: the seeds' predictions are "
-            "scored as one set. Intervals take the folds' differences for those between seeds; "
-            "that the folds' training volumes overlap is not in them."
+            "scored as one set. Intervals look at cases and at folds; that the folds' training "
+            "volumes overlap is not in them."
         )
     elif len(results.seeds) == 1:
         said.append("There is one seed: the intervals hold no variation between seeds.")
@@ -84,7 +84,8 @@ def _unequal(results: Results) -> list[str]:
         absent = [seed for seed in results.seeds if seed not in seeds]
         said.append(
             f"Without seed {_listed(absent)} at {labels} labels: {_listed(starts)}; a row there is "
-            f"over {_listed(seeds)}, and is compared with other starts in those seeds only."
+            f"over {_listed(seeds)}, and is compared with other starts in those seeds only"
+            f"{', with no variation between seeds in its intervals' * (len(seeds) == 1)}."
         )
     return said
 
@@ -93,12 +94,15 @@ def _cell(name: str, cell: Cell) -> list[str]:
     found = align([cell])
     if found is None:
         return [f"{name} has no case with a score in every seed: it has no row."]
-    dropped = [case for case in cell.cases if case not in set(found.cases)]
+    tested = cell.cases
+    if cell.folds is not None:  # of the seeds that are missing, more is said elsewhere
+        tested = [c for c, fold in zip(tested, cell.folds, strict=True) if fold in cell.seeds]
+    dropped = [case for case in tested if case not in set(found.cases)]
     if not dropped:
         return []
     more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
     return [
-        f"{name} has no complete score of {len(dropped)} of {len(cell.cases)} cases "
+        f"{name} has no complete score of {len(dropped)} of {len(tested)} cases "
         f"({_listed(dropped[:_NAMED])}{more}): its row and its comparisons leave them out."
     ]
 

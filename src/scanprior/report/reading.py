@@ -47,11 +47,9 @@ def read_results(path: Path, metric: str = "auto") -> Results:
         _check_truth(test, path)
     cells = zip(test["start"], test["labels"], test["seed"], strict=True)
     there = frozenset((str(start), int(labels), int(seed)) for start, labels, seed in cells)
-    tested_by = test.groupby("case")["seed"]
-    folds = None
+    tested_by, folds = test.groupby("case")["seed"], None
     if test["seed"].nunique() > 1 and (tested_by.nunique() == 1).all():
         folds = {str(case): int(seed) for case, seed in tested_by.first().items()}
-        test["seed"] = int(test["seed"].min())
     costs = path.with_name("cells.csv")
     return Results(
         path=path,

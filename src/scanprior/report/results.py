@@ -33,12 +33,20 @@ class Cell(NamedTuple):
     """A start at a number of labels."""
 
     seeds: list[int]
+    """That have a score of any case."""
     cases: list[str]
     """Every test case of the study, whether this cell has it or not."""
     values: np.ndarray
-    """``(seeds, cases, k)``, NaN where there is none; k as the score's measure wants it."""
+    """``(seeds, cases, k)``, NaN where there is none; k as the score's measure wants it. In a
+    cross-validation, whose seeds' predictions are one set, ``(1, cases, k)``."""
     folds: np.ndarray | None
-    """``(cases,)``, the fold of each in a cross-validation, whose seeds are put together as one."""
+    """``(cases,)``, in a cross-validation the seed that tests each case."""
+
+    def of(self, seeds: Sequence[int]) -> np.ndarray:
+        """The values of these seeds; in a cross-validation NaN in the cases of the others."""
+        if self.folds is None:
+            return self.values[[self.seeds.index(seed) for seed in seeds]]
+        return np.where(np.isin(self.folds, seeds)[:, None], self.values, np.nan)
 
 
 class Aligned(NamedTuple):
@@ -48,13 +56,9 @@ class Aligned(NamedTuple):
     cases: list[str]
     values: list[np.ndarray]
     """``(seeds, cases, k)`` a cell."""
+    """Or ``(1, cases, k)``, as in :class:`Cell`."""
     folds: np.ndarray | None
     """``(cases,)``, or None where cases and seeds are crossed."""
-
-    @property
-    def runs(self) -> int:
-        """How many networks a cell has: one a seed, or one a fold."""
-        return len(self.seeds) if self.folds is None else len(np.unique(self.folds))
 
 
 Cells = Mapping[tuple[str, int], Cell]
@@ -65,12 +69,13 @@ def align(cells: Sequence[Cell]) -> Aligned | None:
     seeds = sorted(set.intersection(*(set(cell.seeds) for cell in cells)))
     if not seeds:
         return None
-    parts = [cell.values[[cell.seeds.index(seed) for seed in seeds]] for cell in cells]
+    parts = [cell.of(seeds) for cell in cells]
     complete = ~np.any([np.isnan(part).any((0, 2)) for part in parts], axis=0)
     if not complete.any():
         return None
     cases = [case for case, there in zip(cells[0].cases, complete, strict=True) if there]
     folds = None if cells[0].folds is None else cells[0].folds[complete]
+    seeds = seeds if folds is None else np.unique(folds).tolist()
     return Aligned(seeds, cases, [part[:, complete] for part in parts], folds)
 
 
@@ -86,10 +91,10 @@ class Results:
     costs: Frame | None
     """``cells.csv``, where there is one."""
     folds: Mapping[str, int] | None
-    """In a cross-validation, where no case was tested by two seeds, the seed that tested each; the
-    seeds are put together in ``test``. Else None."""
+    """In a cross-validation, where no case was tested by two seeds, the seed that tested each; else
+    None."""
     there: frozenset[tuple[str, int, int]]
-    """Start, labels and seed of the cells with test scores, before any were put together."""
+    """Start, labels and seed of the cells with test scores."""
     ran: Ran | None
     """What was run, where ``study.json`` says so."""
 
@@ -197,7 +202,10 @@ class Results:
         for row, (start, labels, _) in enumerate(wide.index):
             if not np.isnan(values[row]).all():
                 found.setdefault((str(start), int(labels)), []).append(row)
-        return {
-            key: Cell([int(wide.index[row][2]) for row in at], cases, values[at], folds)
-            for key, at in found.items()
-        }
+        cells: dict[tuple[str, int], Cell] = {}
+        for key, at in found.items():
+            seeds, kept = [int(wide.index[row][2]) for row in at], values[at]
+            if folds is not None:  # a case has values of one seed
+                kept = np.fmax.reduce(kept, axis=0, keepdims=True)
+            cells[key] = Cell(seeds, cases, kept, folds)
+        return cells

@@ -114,7 +114,7 @@ def study_report(
             Heading("Label efficiency"),
             Picture("label_efficiency.png", words.label_efficiency(results)),
             Heading("Final scores"),
-            Text(words.FINAL),
+            Text(words.final(results)),
             _grid(scores, "scores.csv", out),
         ]
     if compared:

@@ -27,7 +27,7 @@ def score_table(results: Results, seed: int) -> list[Row]:
                 "labels": labels,
                 "start": start,
                 "steps": int(ends[(start, labels)]),
-                "seeds": found.runs,
+                "seeds": len(found.seeds),
                 "cases": len(found.cases),
             }
             row |= {name: _mean(of, (start, labels)) for name, of in columns.items()}
@@ -67,7 +67,7 @@ def _graded(probabilities: Cells, key: tuple[str, int], found: Aligned) -> dict[
     if cell is None or not set(found.seeds) <= set(cell.seeds):
         return row | {"auc": float("nan")}
     wanted = [cell.cases.index(case) for case in found.cases]
-    values = cell.values[[cell.seeds.index(s) for s in found.seeds]][:, wanted]
+    values = cell.of(found.seeds)[:, wanted]
     if np.isnan(values).any() or truth.max() >= values.shape[-1]:
         return row | {"auc": float("nan")}
     areas = [macro_auc(t.astype(int), p) for t, p in zip(truth, values, strict=True)]
@@ -100,14 +100,14 @@ def labels_table(results: Results, seed: int) -> list[Row]:
                 table.append(row | {"seeds": 0, "cases": 0, "verdict": f"cannot be said: {why}"})
                 continue
             # The same seed: all replicates are of the same drawn cases and seeds.
-            every = (replicates(measure, v, seed, folds=found.folds) for v in found.values)
-            drawn = np.stack(list(every), axis=-1)
+            every = [replicates(measure, v, seed, folds=found.folds) for v in found.values]
+            drawn = np.stack(every, axis=-1)
             centre = np.array([by_seed(measure, v).mean() for v in found.values])
             at = np.array(tried, dtype=float)
             needed = float(labels_needed(at, centre[:-1], centre[-1]))
             low, high = interval(labels_needed(at, drawn[:, :-1], drawn[:, -1]))
             row |= _saved(labels, needed, low, high, tried)
-            table.append(row | {"seeds": found.runs, "cases": len(found.cases)})
+            table.append(row | {"seeds": len(found.seeds), "cases": len(found.cases)})
     return table
 
 

@@ -9,10 +9,6 @@ from scanprior.report.comparisons import SIGNIFICANT
 from scanprior.report.results import BASELINES, Results, Row
 from scanprior.statistics import PERMUTATIONS, RESAMPLES
 
-FINAL = (
-    "On the test cases, after the last step; the mean over seeds of the mean over cases (of kappa, "
-    "the mean over seeds of one kappa for all cases). Background is never scored."
-)
 LABELS = (
     "Scratch needs: labels at which scratch's curve, made monotone and interpolated on log labels, "
     "reaches the start's score, with 95 % of the bootstrap; the curve is through the numbers of "
@@ -88,9 +84,8 @@ def study(results: Results) -> str:
     planned = results.planned
     which = "planned cells" if results.ran else "cells of these starts, labels and seeds"
     counts = ", ".join(str(n) for n in results.labels)
-    seeds = {seed for _, _, seed in results.there}
     return (
-        f"{_many(results.starts, 'start')}, {counts} labels, {_many(seeds, 'seed')}, "
+        f"{_many(results.starts, 'start')}, {counts} labels, {_many(results.seeds, 'seed')}, "
         f"{_many(results.cases, 'test case')}; the score is {_name(results.score)}. "
         f"{len(results.there & planned)} of {len(planned)} {which} have test scores."
     )
@@ -104,10 +99,17 @@ def _name(score: str) -> str:
     return {"dice": "Dice", "nsd": "NSD", "kappa": "quadratic weighted kappa"}[score]
 
 
+def final(results: Results) -> str:
+    """Of the table of scores."""
+    one = "the mean over cases (of kappa, one kappa for all cases)"
+    over = f"{one}, all folds' together" if results.folds else f"the mean over seeds of {one}"
+    return f"On the test cases, after the last step; {over}. Background is never scored."
+
+
 def label_efficiency(results: Results) -> str:
     return (
         f"{_name(results.score)} by number of labels. Bars: 95 % intervals of the two-level "
-        f"bootstrap over cases and seeds ({RESAMPLES} draws)."
+        f"bootstrap over cases and {_networks(results)} ({RESAMPLES} draws)."
     )
 
 
@@ -118,18 +120,27 @@ def differences(table: Sequence[Row]) -> str:
 
 def tests(results: Results) -> str:
     """How comparisons were made."""
+    networks = _networks(results)
+    together = "" if results.folds else ", and its seeds change together"
     said = (
-        "Difference: start minus what it is compared with, in the same cases and seeds, with the "
-        "95 % interval of the two-level bootstrap. p: paired permutation test, two-sided; a case "
-        "is the unit, and its seeds change together (all permutations listed, or "
-        f"{PERMUTATIONS} drawn). d_z: mean over standard deviation of the differences over cases. "
-        "The test asks about other cases of this kind for the networks that were trained; the "
-        "interval also asks about other seeds, so where they disagree, believe the interval: a "
-        "difference is called better or worse only where both show it."
+        f"Difference: start minus what it is compared with, in the same cases and {networks}, with "
+        "the 95 % interval of the two-level bootstrap. p: paired permutation test, two-sided; a "
+        f"case is the unit{together} (all permutations listed, or {PERMUTATIONS} drawn). d_z: mean "
+        "over standard deviation of the differences over cases. The test asks about other cases of "
+        "this kind for the networks that were trained; the interval also asks about other "
+        f"{networks}, so where they disagree, believe the interval: a difference is called better "
+        "or worse only where both show it."
     )
+    if results.folds:
+        said += " Seeds better: folds in which the cases' share of the difference is above 0."
     if results.score == "kappa":
         said += " Of kappa the units of d_z are the jackknife's pseudo-values."
     return said
+
+
+def _networks(results: Results) -> str:
+    """What a network is of: its own seed, or a fold of a cross-validation."""
+    return "folds" if results.folds else "seeds"
 
 
 def corrected(table: Sequence[Row]) -> str:
