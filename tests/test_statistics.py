@@ -189,6 +189,16 @@ def test_a_fold_of_one_grade_has_a_share_of_kappa():
     assert second > first
 
 
+def test_a_kappa_that_one_case_defines_has_an_interval():
+    """Without that case it is 0 / 0."""
+    truth, said = np.zeros((2, 20)), np.zeros((2, 20))
+    truth[:, 0], said[:, 0] = 2, (2, 1)
+    values = np.stack([truth, said], -1)
+    folds = np.arange(20) % 5
+    for drawn in (replicates(kappa, values, 0), replicates(kappa, values[1:], 0, folds=folds)):
+        assert np.isfinite(drawn).any()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("of_folds", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("sizes", [(20,) * 5, (80, 80, 80, 80, 1), (100, 30, 30, 30, 30)])

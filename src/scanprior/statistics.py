@@ -55,11 +55,11 @@ def pseudo_values(measure: Measure, values: np.ndarray) -> np.ndarray:
 
 def by_network(measure: Measure, values: np.ndarray, folds: np.ndarray | None = None) -> np.ndarray:
     """What each network makes of the score, ``(networks,)``: the score of each seed; or, of each
-    fold, the mean of its cases' pseudo-values, which is known wherever the score of all cases is.
+    fold, the mean of its cases' pseudo-values, known wherever the score without any one case is.
 
     Args:
         folds: ``(cases,)`` in a cross-validation, the fold that each case was tested in, by one
-            network a fold; ``values`` are then of one seed.
+            network a fold; ``values`` are then ``(1, cases, k)``, the folds' put together.
     """
     if folds is None:
         return by_seed(measure, values)
@@ -162,14 +162,14 @@ def _deviations(measure: Measure, values: np.ndarray, folds: np.ndarray | None) 
     scores = by_network(measure, values, folds)
     if folds is None:
         known, seeds = spread(measure, values), len(scores)
-        if known.seeds <= known.both:
+        if not known.seeds > known.both:  # NaN too: kappa without one case may be undefined
             return np.zeros(seeds)
         share = np.sqrt((1 - known.both / known.seeds) / (seeds * (seeds - 1)))
         return share * (scores - scores.mean())
     parts = np.unique(folds, return_counts=True)[1] / len(folds)
     weighted = parts * (scores - parts @ scores)
     total = float((weighted**2).sum())
-    if not total:
+    if not total > 0:
         return np.zeros(len(scores))
     return weighted * np.sqrt(spread_of_folds(measure, values, folds) / total)
 

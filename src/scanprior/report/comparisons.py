@@ -78,7 +78,7 @@ def _compared(found: Aligned | None, results: Results, seed: int) -> Row:
         "d_z": effect_size(difference, both),
         "cases": len(found.cases),
         "seeds": len(found.seeds),
-        "seeds_better": int((by_network(difference, both, found.folds) > 0).sum()),
+        "seeds_better": int((by_network(difference, both, found.folds) > 1e-9).sum()),
     }
 
 

@@ -24,7 +24,7 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
         said.append(
             "No case was tested by two seeds, as in cross-validation: the seeds' predictions are "
             "scored as one set. Intervals look at cases and at folds; that the folds' training "
-            "volumes overlap is not in them."
+            "cases overlap is not in them."
         )
     elif len(results.seeds) == 1:
         said.append("There is one seed: the intervals hold no variation between seeds.")

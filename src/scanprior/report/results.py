@@ -55,8 +55,7 @@ class Aligned(NamedTuple):
     seeds: list[int]
     cases: list[str]
     values: list[np.ndarray]
-    """``(seeds, cases, k)`` a cell."""
-    """Or ``(1, cases, k)``, as in :class:`Cell`."""
+    """``(seeds, cases, k)`` a cell; or ``(1, cases, k)``, as in :class:`Cell`."""
     folds: np.ndarray | None
     """``(cases,)``, or None where cases and seeds are crossed."""
 
