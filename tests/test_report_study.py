@@ -571,7 +571,7 @@ def test_folds_are_scored_as_one_set(tmp_path):
     assert (found["cases"], found["seeds"]) == (30, 5)
     assert any("No case was tested by two seeds" in sentence for sentence in said(results))
     assert ", 5 seeds, " in words.study(results)
-    assert "one kappa for all cases), all folds' together" in words.final(results)
+    assert "one for all cases), all folds' together" in words.final(results)
     assert "in the same cases and folds" in words.tests(results)
 
 

@@ -164,7 +164,7 @@ def test_spread_of_folds_by_hand():
     folds = np.array([0, 0, 1, 1, 2, 2])  # means 2, 6, 4; squares within 2, 2, 8, between 16
     assert by_network(mean_score, values, folds) == pytest.approx([2, 6, 4])
     own = (16 / 2 - 12 / 3) / 2  # of a network
-    assert spread_of_folds(mean_score, values, folds) == pytest.approx(own * (1 / 3 - 1 / 6))
+    assert spread_of_folds(mean_score, values, folds) == pytest.approx(own / 5)
     uneven = np.array([0, 0, 0, 0, 1, 1])  # means 4, 4
     assert spread_of_folds(mean_score, values, uneven) == 0
 

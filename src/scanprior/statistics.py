@@ -98,8 +98,9 @@ def spread_of_folds(measure: Measure, values: np.ndarray, folds: np.ndarray) -> 
 
     One-way analysis of variance, cases nested in folds of any size (Searle, Casella and McCulloch
     1992, ch. 3): a network's own variance is (MS_between - MS_within) / n_0, and the overall mean
-    has the part sum (n_fold / n)^2 of it. 1 / n of it is left out: cases, drawn from all folds,
-    bring that along. 0 where nothing can be known: of one fold, or of one case a fold.
+    has the part q = sum (n_fold / n)^2 of it. (1 - q) / (n - 1) of it is left out: cases, drawn from
+    all folds, bring that along. 0 of one fold, of which nothing can be known, and of one case a
+    fold, where cases bring all of it.
     """
     unit = pseudo_values(measure, values)[0]
     _, of, sizes = np.unique(folds, return_inverse=True, return_counts=True)
@@ -110,7 +111,7 @@ def spread_of_folds(measure: Measure, values: np.ndarray, folds: np.ndarray) -> 
     between = (sizes * (means - unit.mean()) ** 2).sum() / (networks - 1)
     within = ((unit - means[of]) ** 2).sum() / (cases - networks)
     typical = (cases - (sizes**2).sum() / cases) / (networks - 1)
-    part = ((sizes / cases) ** 2).sum() - 1 / cases
+    part = (cases * ((sizes / cases) ** 2).sum() - 1) / (cases - 1)
     return float(max(0.0, between - within) / typical * part)
 
 

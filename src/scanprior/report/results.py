@@ -136,6 +136,11 @@ class Results:
         return self.ran.classes.get(value, value) if self.ran else value
 
     @property
+    def networks(self) -> str:
+        """What there is a network of in a cell: seeds, or folds of a cross-validation."""
+        return "folds" if self.folds else "seeds"
+
+    @property
     def measure(self) -> Measure:
         return weighted_kappa if self.score == "kappa" else mean_score
 

@@ -11,7 +11,8 @@ from scanprior.statistics import by_seed, interval, replicates
 def score_table(results: Results, seed: int) -> list[Row]:
     """The paper's Table 1: a row a number of labels and start, a column a class and their mean.
 
-    Every column is over the cases that have it in all of the row's seeds.
+    Every column is over the cases that have it in all of the row's seeds; in a cross-validation,
+    in the fold that tests them.
     """
     cells, columns = results.cells(), _columns(results)
     probabilities = results.probabilities() if results.score == "kappa" else {}
@@ -60,7 +61,8 @@ def _mean(cells: Cells, key: tuple[str, int]) -> float:
 
 
 def _graded(probabilities: Cells, key: tuple[str, int], found: Aligned) -> dict[str, float]:
-    """Accuracy, and AUC where there are probabilities of every case, averaged over seeds."""
+    """Accuracy, and AUC where there are probabilities of every case: the mean over seeds, or one of
+    all folds' cases."""
     truth, said = found.values[0][..., 0], found.values[0][..., 1]
     row = {"accuracy": float(np.mean([accuracy(t, s) for t, s in zip(truth, said, strict=True)]))}
     cell = probabilities.get(key)

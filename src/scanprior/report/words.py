@@ -101,7 +101,7 @@ def _name(score: str) -> str:
 
 def final(results: Results) -> str:
     """Of the table of scores."""
-    one = "the mean over cases (of kappa, one kappa for all cases)"
+    one = "the mean over cases (of kappa, accuracy and AUC, one for all cases)"
     over = f"{one}, all folds' together" if results.folds else f"the mean over seeds of {one}"
     return f"On the test cases, after the last step; {over}. Background is never scored."
 
@@ -109,7 +109,7 @@ def final(results: Results) -> str:
 def label_efficiency(results: Results) -> str:
     return (
         f"{_name(results.score)} by number of labels. Bars: 95 % intervals of the two-level "
-        f"bootstrap over cases and {_networks(results)} ({RESAMPLES} draws)."
+        f"bootstrap over cases and {results.networks} ({RESAMPLES} draws)."
     )
 
 
@@ -120,7 +120,7 @@ def differences(table: Sequence[Row]) -> str:
 
 def tests(results: Results) -> str:
     """How comparisons were made."""
-    networks = _networks(results)
+    networks = results.networks
     together = "" if results.folds else ", and its seeds change together"
     said = (
         f"Difference: start minus what it is compared with, in the same cases and {networks}, with "
@@ -136,11 +136,6 @@ def tests(results: Results) -> str:
     if results.score == "kappa":
         said += " Of kappa the units of d_z are the jackknife's pseudo-values."
     return said
-
-
-def _networks(results: Results) -> str:
-    """What a network is of: its own seed, or a fold of a cross-validation."""
-    return "folds" if results.folds else "seeds"
 
 
 def corrected(table: Sequence[Row]) -> str:
