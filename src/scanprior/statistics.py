@@ -98,9 +98,9 @@ def spread_of_folds(measure: Measure, values: np.ndarray, folds: np.ndarray) -> 
 
     One-way analysis of variance, cases nested in folds of any size (Searle, Casella and McCulloch
     1992, ch. 3): a network's own variance is (MS_between - MS_within) / n_0, and the overall mean
-    has the part q = sum (n_fold / n)^2 of it. (1 - q) / (n - 1) of it is left out: cases, drawn from
-    all folds, bring that along. 0 of one fold, of which nothing can be known, and of one case a
-    fold, where cases bring all of it.
+    has the part q = sum (n_fold / n)^2 of it. (1 - q) / (n - 1) of it is left out: cases, drawn
+    from all folds, bring that along. 0 of one fold, of which nothing can be known, and of one case
+    a fold, where cases bring all of it.
     """
     unit = pseudo_values(measure, values)[0]
     _, of, sizes = np.unique(folds, return_inverse=True, return_counts=True)
