@@ -217,6 +217,7 @@ def test_pretraining_on_another_store(tiny_study: Make, store: Path, tmp_path: P
     folds = tiny_study(pretraining_store=strangers, folds=2, seeds=(0, 1))
     (shared,) = plan(folds).pretrainings
     assert splits(folds)["pretraining"].test == ()
+    assert shared.name == "pretraining rotation, seed 0", "no fold is left out of it"
     assert {c.after for c in plan(folds).cells if c.start == "rotation"} == {shared.folder}
 
 

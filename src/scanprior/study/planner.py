@@ -123,14 +123,20 @@ class _Planner:
             "seed": seed,
             "training": training,
         }
+        store = self._unlabelled(start) if task is not None else self._labelled_elsewhere()
+        held = self._held(store, cells)
+        alone = bool(study.folds and held)  # else all folds share it
+        split = f"-{cells}" if alone else ""
         if task is not None:
-            store = self._unlabelled(start)
-            held = self._held(store, cells)
-            more["split"] = self._split(self._of_fold("pretraining", cells, held), (), (), held)
+            more["split"] = self._split(f"pretraining{split}", (), (), held)
             recipe = Pretrain(store=store.folder, out=self.out, task=task, **more)
         else:
-            recipe = self._supervised(more, cells)
-        fold = f" without fold {cells}" if study.folds else ""
+            train = tuple(v.id for v in store if v.labelled and v.id not in held)
+            if not train:
+                raise InputError(f"{store.folder} has no label maps beyond the test volumes.")
+            more["split"] = self._split(f"supervised{split}", train, (), held)
+            recipe = Finetune(store=store.folder, out=self.out, validate_every=0, **more)
+        fold = f" without fold {cells}" if alone else ""
         job = Job(
             recipe=recipe,
             name=f"pretraining {start.name}, seed {seed}{fold}",
@@ -150,21 +156,12 @@ class _Planner:
             )
         return store
 
-    def _of_fold(self, name: str, fold: int, held: set[str]) -> str:
-        return f"{name}-{fold}" if self.study.folds and held else name
-
-    def _supervised(self, more: dict[str, Any], cells: int) -> Finetune:
-        """Training on another store's label maps, without the held volumes and their relatives."""
+    def _labelled_elsewhere(self) -> Store:
+        """Whose label maps a supervised start learns."""
         if self.study.supervised is None:
             raise InputError("start supervised needs --supervised STORE; scanprior autolabel makes "
                              "one.")  # fmt: skip
-        store = self._open(self.study.supervised)
-        held = self._held(store, cells)
-        train = tuple(v.id for v in store if v.labelled and v.id not in held)
-        if not train:
-            raise InputError(f"{store.folder} has no label maps beyond the test volumes.")
-        more["split"] = self._split(self._of_fold("supervised", cells, held), train, (), held)
-        return Finetune(store=store.folder, out=self.out, validate_every=0, **more)
+        return self._open(self.study.supervised)
 
     def _cell(self, start: Start, labels: int, seed: int) -> Job:
         study = self.study
