@@ -24,7 +24,8 @@ class Prepare(SourceOptions):
     """How scans become volumes. Two stores with the same settings hold the same numbers."""
 
     source: Path
-    """The folder (or .npz file, or single scan) to read."""
+    """The folder (or .npz file, or single scan) to read. Label maps of a plain folder lie in labels
+    beside images, or labelsTr beside imagesTr, under the same names."""
     store: Path
     """The folder to write."""
     format: str | None = None

@@ -1,7 +1,7 @@
 """Voxels: the same voxel in two versions of a crop lies nearer than any two voxels of it.
 
 Not one of the paper's five. Those ask about whole crops or patches, and reach an encoder's fine
-levels through the coarsest alone; this asks every level about places, as segmentation will
+levels through the coarsest alone; this asks every level about places, as segmentation does
 (Goncharov et al. 2023, vox2vec; of one level, Pinheiro et al. 2020, VADeR). The negatives are other
 places of the same crop, as in CPC: the same anatomy in two people is not pushed apart.
 
