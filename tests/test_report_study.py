@@ -158,13 +158,13 @@ def test_labels_saved_are_twice_and_nothing_is_extrapolated(study):
         assert found["needs_low"] <= found["scratch_needs"] <= found["needs_high"]
         assert found["verdict"] == "saves labels"
     assert np.isnan(table.loc[40, "scratch_needs"])
-    assert table.loc[40, "verdict"] == "cannot be said: above scratch at 40 labels, the most"
+    assert table.loc[40, "verdict"] == "cannot be said: above scratch at 40 labels, its most"
 
 
 def test_labels_saved_cannot_always_be_said(tmp_path):
     low = read_results(written(segmentation({"scratch": 0.0, "cpc": -0.2}), tmp_path))
     for found in tables.labels_table(low, seed=0):
-        assert found["verdict"] == "cannot be said: below scratch at 5 labels, the fewest"
+        assert found["verdict"] == "cannot be said: below scratch at 5 labels, its fewest"
     one = read_results(written(segmentation(labels=(5,)), tmp_path))
     (found,) = tables.labels_table(one, seed=0)
     assert found["verdict"] == "cannot be said: scratch was run at one number of labels"
@@ -234,9 +234,97 @@ def test_a_start_that_never_arrives(tmp_path):
     result = run_report(Report(results=written(rows, tmp_path)))
     text = (tmp_path / "report" / "report.md").read_text()
     assert "not reached" in text
-    assert "At 5 labels no start reaches scratch's final validation score." in text
+    assert "At 5 labels no pretrained start reaches scratch's final validation score." in text
     assert "At 5 labels worse than scratch: cpc." in text
     assert result["worse"] == 2
+
+
+def steps_said(tmp_path, reached):
+    """What the report says of who is first; ``reached``: a start's validation scores by step."""
+    rows = segmentation(dict.fromkeys(reached, 0.0), labels=(5,))
+    rows = rows[rows["part"] == "test"]
+    points = [
+        [start, 5, seed, "validation", step, "mean", "", "dice", value]
+        for start, curve in reached.items()
+        for seed in range(3)
+        for step, value in curve.items()
+    ]
+    rows = pd.concat([rows, pd.DataFrame(points, columns=COLUMNS)])
+    results = read_results(written(rows, tmp_path))
+    return words.findings([], [], training.steps_table(results))
+
+
+def test_who_is_first_at_scratch_s_score(tmp_path):
+    rising = {50: 0.4, 100: 0.6, 150: 0.6}
+    assert steps_said(tmp_path, {"scratch": rising, "cpc": {50: 0.6, 100: 0.5, 150: 0.7}}) == [
+        "At 5 labels cpc is the first at scratch's final validation score, after at most 33% of "
+        "scratch's steps; scratch first is after 67%."
+    ]
+    soon = {50: 0.5, 100: 0.7, 150: 0.7}
+    assert steps_said(tmp_path, {"scratch": rising, "cpc": soon, "rpl": soon}) == [
+        "At 5 labels cpc and rpl are the first at scratch's final validation score, after 50% of "
+        "scratch's steps; scratch first is after 67%."
+    ]
+    late = {50: 0.4, 100: 0.5, 150: 0.7}
+    falling = {50: 0.7, 100: 0.6, 150: 0.6}
+    for mine in (late, falling):
+        assert steps_said(tmp_path, {"scratch": falling, "cpc": mine}) == [
+            "At 5 labels no start is at scratch's final validation score before scratch first is, "
+            "after at most 33% of its steps."
+        ]
+    assert steps_said(tmp_path, {"scratch": rising, "scratch-2d": soon}) == [
+        "Nothing can be said: there is no start to compare with scratch."
+    ]
+
+
+def test_scratch_on_slices_is_no_pretrained_start(tmp_path):
+    effect = {"scratch": 0.0, "scratch-2d": 0.1, "cpc": 0.0, "scratch-long-2d": 0.0}
+    rows = segmentation(effect, labels=(5, 10))
+    rows.loc[rows["start"] == "scratch-long-2d", "step"] *= 4
+    run_report(Report(results=written(rows, tmp_path)))
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "At 5 labels 0 of 1 starts are better than scratch" in text
+    assert "same number of steps" not in text
+
+
+def test_beyond_scratch_s_curve_its_ends_are_named(tmp_path):
+    rows = segmentation({"scratch": 0.0, "cpc": 0.1 * np.log10(2)}, labels=(5, 10))
+    (five, ten) = tables.labels_table(read_results(written(rows, tmp_path)), seed=0)
+    assert (five["curve_from"], five["curve_to"]) == (5, 10)
+    five |= {
+        "needs_low": 0.0,
+        "needs_high": np.inf,
+        "scratch_needs": 9.0,
+        "verdict": "saves labels",
+    }
+    assert words.findings([], [five], []) == [
+        "cpc at 5 labels scores what scratch needs 9.0 labels for (fewer than 5 to more than 10)."
+    ]
+    assert ten["verdict"] == "cannot be said: above scratch at 10 labels, its most"
+
+
+def test_a_column_over_fewer_cases_is_said(tmp_path):
+    rows = segmentation()
+    some = (rows["start"] == "rotation") & (rows["labels"] == 5) & (rows["metric"] == "hd95")
+    rows.loc[some & (rows["case"] > "case_01"), "value"] = np.nan
+    assert said(read_results(written(rows, tmp_path))) == [
+        "hd95 of rotation at 5 labels is over 2 of its 12 cases, which have it."
+    ]
+
+
+def test_the_newer_of_two_results_is_read(tmp_path):
+    segmentation(labels=(5,)).to_csv(tmp_path / "results.csv.gz", index=False)
+    segmentation(labels=(5, 10)).to_csv(tmp_path / "results.csv", index=False)
+    run_report(Report(results=tmp_path))
+    assert "2 starts, 5, 10 labels" in (tmp_path / "report" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_per_cent_is_refused(tmp_path, part):
+    rows = segmentation()
+    rows.loc[(rows["part"] == part) & (rows["metric"] == "dice"), "value"] *= 100
+    with pytest.raises(InputError, match=r"results.csv holds the dice .*; write a number from 0"):
+        read_results(written(rows, tmp_path))
 
 
 def test_the_folder_is_whole_and_the_page_stands_alone(study):
@@ -319,7 +407,8 @@ def test_cells_without_anything_in_common(tmp_path):
     rows = rows[~((rows["start"] == "rotation") & (rows["seed"] == 0))]
     run_report(Report(results=written(rows, tmp_path)))
     text = (tmp_path / "report" / "report.md").read_text()
-    assert text.count("cannot be said") == 4
+    assert text.count("cannot be said") == 5
+    assert "Whether labels are saved cannot be said of any start: see Labels saved." in text
     assert "Without seed 1 and 2 at 5 labels: scratch;" in text
 
 
@@ -393,8 +482,8 @@ def test_labels_that_scratch_has_in_fewer_seeds_take_none_from_the_others(tmp_pa
     saved = {one["labels"]: one for one in tables.labels_table(results, seed=0)}
     assert {n: one["seeds"] for n, one in saved.items()} == {5: 4, 10: 4, 20: 4, 40: 2}
     assert saved[5]["verdict"] == "saves labels"
-    assert "above scratch at 20 labels, the most" in saved[20]["verdict"]  # not at 40
-    assert "above scratch at 40 labels, the most" in saved[40]["verdict"]
+    assert "above scratch at 20 labels, its most" in saved[20]["verdict"]  # not at 40
+    assert "above scratch at 40 labels, its most" in saved[40]["verdict"]
 
 
 def test_too_few_cases_are_said_of_each_table(tmp_path):
@@ -570,8 +659,8 @@ def test_folds_are_scored_as_one_set(tmp_path):
     assert found["kappa"] == pytest.approx(quadratic_weighted_kappa(truth, prediction, 5))
     assert (found["cases"], found["seeds"]) == (30, 5)
     assert any("No case was tested by two seeds" in sentence for sentence in said(results))
-    assert ", 5 seeds, " in words.study(results)
-    assert "one for all cases), all folds' together" in words.final(results)
+    assert ", 5 seeds, a fold each, " in words.study(results)
+    assert words.final(results).endswith("the last step: one number for all folds' cases.")
     assert "in the same cases and folds" in words.tests(results)
 
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from scanprior.report.pictures import RUNS, new_figure
-from scanprior.report.results import BASELINES, SLICES, Row
+from scanprior.report.results import BASELINES, SLICES, Row, base
 
 _MARKS = "osD^vP"
 
@@ -24,22 +24,18 @@ class Style(NamedTuple):
 def styles(starts: list[str]) -> dict[str, Style]:
     """Baselines in greys, others in colours, on slices the same dashed; more starts than colours
     differ by their marks."""
-    bases = list(dict.fromkeys(base for s in starts if (base := _base(s)) not in BASELINES))
+    others = list(dict.fromkeys(name for s in starts if (name := base(s)) not in BASELINES))
     known = {"scratch": Style("#000000", "-", "o"), "scratch-long": Style("#777777", ":", "s")}
     colours = RUNS[:5]
     for start in starts:
-        base, line = _base(start), "--" if start.endswith(SLICES) else "-"
-        if base in BASELINES:
-            known.setdefault(start, known[base]._replace(line=line))
+        name, line = base(start), "--" if start.endswith(SLICES) else "-"
+        if name in BASELINES:
+            known.setdefault(start, known[name]._replace(line=line))
         else:
-            at = bases.index(base)
+            at = others.index(name)
             mark = _MARKS[at // len(colours) % len(_MARKS)]
             known[start] = Style(colours[at % len(colours)], line, mark)
     return known
-
-
-def _base(start: str) -> str:
-    return start.removesuffix(SLICES)
 
 
 def label_efficiency(scores: Sequence[Row], score: str, look: dict[str, Style]) -> Figure:

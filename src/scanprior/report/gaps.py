@@ -3,7 +3,8 @@
 import itertools
 from collections.abc import Iterable, Sequence
 
-from scanprior.report.results import Cell, Results, Row, align
+from scanprior.report.results import Cell, Results, Row, align, base
+from scanprior.report.tables import columns
 
 _NAMED = 5
 """Cases named in a sentence; the others are counted."""
@@ -20,6 +21,7 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     for start, labels in itertools.product(results.starts, results.labels):
         if cell := cells.get((start, labels)):
             said += _cell(f"{start} at {labels} labels", cell)
+    said += _columns(results)
     if results.folds:
         said.append(
             "No case was tested by two seeds, as in cross-validation: the seeds' predictions are "
@@ -107,9 +109,23 @@ def _cell(name: str, cell: Cell) -> list[str]:
     ]
 
 
+def _columns(results: Results) -> list[str]:
+    """Other scores, or classes, that fewer cases have than the score."""
+    scored, said = results.cells(), list[str]()
+    for name, cells in columns(results).items():
+        for (start, labels), cell in cells.items():
+            mine, whole = align([cell]), align([scored[start, labels]])
+            if mine and whole and len(mine.cases) < len(whole.cases):
+                said.append(
+                    f"{name} of {start} at {labels} labels is over {len(mine.cases)} of its "
+                    f"{len(whole.cases)} cases, which have it."
+                )
+    return said
+
+
 def _budgets(results: Results) -> list[str]:
     said: list[str] = []
-    fair = results.test[results.test["start"] != "scratch-long"]
+    fair = results.test[results.test["start"].map(base) != "scratch-long"]
     for labels in results.labels:
         at = fair[fair["labels"] == labels]
         budgets = sorted({int(step) for step in at["step"]})

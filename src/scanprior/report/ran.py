@@ -93,9 +93,15 @@ def _sentences(told: dict[str, Any], names: dict[str, str]) -> list[str]:
         + (f" in each of {told['folds']} folds, a seed a fold." if told["folds"] else ".")
     )
     if any(row.get("pretraining_steps") for row in told["starts"]):
-        once = "one for every seed" if told["pretrain_each_seed"] else "one, which all seeds share"
-        said.append(f"Pretrainings of a start: {once}{' in a fold' if told['folds'] else ''}.")
+        said.append(f"Pretrainings of a start: {_pretrainings(told)}.")
     return said
+
+
+def _pretrainings(told: dict[str, Any]) -> str:
+    if told["folds"]:
+        # An older scanprior did not count them, and had one a fold.
+        return "one, which all folds share" if told.get("pretrainings") == 1 else "one a fold"
+    return "one for every seed" if told["pretrain_each_seed"] else "one, which all seeds share"
 
 
 def _store(told: dict[str, Any]) -> str:

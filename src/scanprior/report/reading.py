@@ -42,6 +42,7 @@ def read_results(path: Path, metric: str = "auto") -> Results:
     if not len(test):
         raise InputError(f"{path} holds no test rows; finish one cell of the study first.")
     _check_steps(test, path)
+    _check_shares(rows, path)
     score = _score(test, metric, path)
     if score == "kappa":
         _check_truth(test, path)
@@ -122,6 +123,17 @@ def _check_steps(test: Frame, path: Path) -> None:
         raise InputError(
             f"{path} holds test rows of {start} at {labels} labels, seed {seed}, at several steps; "
             "keep those after the last."
+        )
+
+
+def _check_shares(rows: Frame, path: Path) -> None:
+    """Intervals are cut off where a share ends; of per cent they would be wrong."""
+    shares = rows[rows["metric"].isin(["dice", "nsd"])]
+    beyond = shares[(shares["value"] < 0) | (shares["value"] > 1)]
+    if len(beyond):
+        row = beyond.iloc[0]
+        raise InputError(
+            f"{path} holds the {row['metric']} {row['value']:g}; write a number from 0 to 1."
         )
 
 

@@ -29,6 +29,11 @@ SLICES = "-2d"
 """A start of this ending is the one without it, on slices of the volumes."""
 
 
+def base(start: str) -> str:
+    """The start that this one is, whether on volumes or on slices."""
+    return start.removesuffix(SLICES)
+
+
 class Cell(NamedTuple):
     """A start at a number of labels."""
 

@@ -56,8 +56,9 @@ def run_report(recipe: Report) -> dict[str, Any]:
     """
     path = recipe.results
     if path.is_dir():
-        packed = path / "results.csv.gz"
-        path = packed if packed.is_file() else path / "results.csv"
+        plain, packed = path / "results.csv", path / "results.csv.gz"
+        # a study writes the plain one; the other may be of an earlier day
+        path = packed if packed.is_file() and not plain.is_file() else plain
     results = read_results(path, recipe.metric)
     beside = path.with_name("pictures")
     folder = recipe.pictures or (beside if beside.is_dir() else None)

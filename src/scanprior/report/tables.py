@@ -14,7 +14,7 @@ def score_table(results: Results, seed: int) -> list[Row]:
     Every column is over the cases that have it in all of the row's seeds; in a cross-validation,
     in the fold that tests them.
     """
-    cells, columns = results.cells(), _columns(results)
+    cells, others = results.cells(), columns(results)
     probabilities = results.probabilities() if results.score == "kappa" else {}
     ends = results.test.groupby(["start", "labels"])["step"].max()
     table: list[Row] = []
@@ -31,7 +31,7 @@ def score_table(results: Results, seed: int) -> list[Row]:
                 "seeds": len(found.seeds),
                 "cases": len(found.cases),
             }
-            row |= {name: _mean(of, (start, labels)) for name, of in columns.items()}
+            row |= {name: _mean(of, (start, labels)) for name, of in others.items()}
             drawn = replicates(results.measure, found.values[0], seed, folds=found.folds)
             low, high = interval(drawn, results.bounds)
             score = float(by_seed(results.measure, found.values[0]).mean())
@@ -42,17 +42,17 @@ def score_table(results: Results, seed: int) -> list[Row]:
     return table
 
 
-def _columns(results: Results) -> dict[str, Cells]:
+def columns(results: Results) -> dict[str, Cells]:
     """The score of each class (``dice ET``), and the other scores."""
     if results.score == "kappa":
         return {}
     classes, score = results.classes, results.score
-    columns = {
+    of_classes = {
         f"{score} {results.named(name)}": results.averaged(score, [name]) for name in classes
     }
     there = set(results.test["metric"])
     others = [m for m in ("dice", "hd95", "nsd") if m in there and m != score]
-    return columns | {m: results.averaged(m, classes) for m in others}
+    return of_classes | {m: results.averaged(m, classes) for m in others}
 
 
 def _mean(cells: Cells, key: tuple[str, int]) -> float:
@@ -94,6 +94,7 @@ def labels_table(results: Results, seed: int) -> list[Row]:
             tried = [n for n, seeds in ran.items() if seeds >= set(cell.seeds)]
             tried = tried if len(tried) > 1 else list(ran)
             row: Row = {"labels": labels, "start": start}
+            row |= {"curve_from": min(tried), "curve_to": max(tried)}
             row |= dict.fromkeys(("scratch_needs", "needs_low", "needs_high", "saved"), np.nan)
             found = align([*(cells["scratch", n] for n in tried), cell])
             if len(tried) < 2 or found is None:
@@ -119,9 +120,9 @@ def _saved(labels: int, needed: float, low: float, high: float, tried: list[int]
         return {"verdict": "cannot be said: the score is undefined"}
     ends = {"needs_low": low, "needs_high": high}
     if needed == 0:
-        return ends | {"verdict": f"cannot be said: below scratch at {tried[0]} labels, the fewest"}
+        return ends | {"verdict": f"cannot be said: below scratch at {tried[0]} labels, its fewest"}
     if np.isinf(needed):
-        return ends | {"verdict": f"cannot be said: above scratch at {tried[-1]} labels, the most"}
+        return ends | {"verdict": f"cannot be said: above scratch at {tried[-1]} labels, its most"}
     verdict = "saving not shown"
     if low > labels:
         verdict = "saves labels"

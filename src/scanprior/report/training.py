@@ -52,6 +52,7 @@ def steps_table(results: Results) -> list[Row]:
         row |= {
             "reached_at_step": reached,
             "share_of_scratch": reached / last if last else float("nan"),
+            "first_point": min(line),
             "seeds": len(seeds),
         }
         table.append(row)

@@ -6,32 +6,38 @@ from itertools import groupby
 import numpy as np
 
 from scanprior.report.comparisons import SIGNIFICANT
-from scanprior.report.results import BASELINES, Results, Row
+from scanprior.report.results import BASELINES, Results, Row, base
 from scanprior.statistics import PERMUTATIONS, RESAMPLES
 
 LABELS = (
     "Scratch needs: labels at which scratch's curve, made monotone and interpolated on log labels, "
     "reaches the start's score, with 95 % of the bootstrap; the curve is through the numbers of "
-    "labels at which scratch has all of the start's seeds. Beyond scratch's curve nothing is known "
-    "(0 and inf in the CSV). A saving is shown where the whole interval lies above the start's own "
-    "labels; these intervals are not corrected for their number."
+    "labels at which scratch has all of the start's seeds. Below its fewest and above its most "
+    "nothing is known (0 and inf in the CSV). A saving is shown where the whole interval lies "
+    "above the start's own labels; these intervals are not corrected for their number."
 )
 CONVERGENCE = "Validation score by fine-tuning step, mean over seeds; dotted: where scratch ends."
 STEPS = (
     "The step at which the validation curve, linear between its points, first reaches the score "
     "that scratch ends at, and its share of scratch's steps. A start without a step has not "
-    "reached it. Pretraining's steps are not counted here."
+    "reached it; one that has at its first point may have before. Pretraining's steps are not "
+    "counted here."
 )
 UNKNOWN = (
     "There is no study.json beside the results that says so; the study writes it, and running the "
     "study again repeats nothing that is done."
 )
-COSTS = "Mean minutes of a finished cell, as cells.csv says."
+COSTS = (
+    "Mean minutes of a finished cell, as cells.csv says: by the clock, on the machine that ran it, "
+    "beside what else ran there. They say what was spent, not which start is faster."
+)
 
 _HEADS = {
     "low": "95 % low",
     "needs_low": "95 % low",
     "needs_high": "95 % high",
+    "curve_from": "scratch's fewest",
+    "curve_to": "scratch's most",
     "high": "95 % high",
     "p_holm": "p (Holm)",
     "d_z": "d_z",
@@ -40,6 +46,7 @@ _HEADS = {
     "scratch_ends_at": "scratch ends at",
     "reached_at_step": "reached at step",
     "share_of_scratch": "share of scratch's steps",
+    "first_point": "first point",
     "spatial_dims": "dimensions of crops",
     "pretraining_store": "pretrained on",
     "pretraining_steps": "pretraining steps",
@@ -67,7 +74,7 @@ def cell(column: object, value: object) -> str:
     if not isinstance(value, (int, float, np.integer, np.floating)) or np.isnan(value):
         return "not reached" if column == "reached_at_step" else "–"
     if column in ("needs_low", "needs_high"):
-        return _labels(float(value))
+        return {0.0: "fewer", np.inf: "more"}.get(float(value), f"{value:.1f}")
     if isinstance(value, (int, np.integer)):
         return f"{value}"
     if column in ("scratch_needs", "saved", "reached_at_step", "d_z", "share_of_scratch"):
@@ -84,8 +91,10 @@ def study(results: Results) -> str:
     planned = results.planned
     which = "planned cells" if results.ran else "cells of these starts, labels and seeds"
     counts = ", ".join(str(n) for n in results.labels)
+    folds = ", a fold each" if results.folds else ""
     return (
-        f"{_many(results.starts, 'start')}, {counts} labels, {_many(results.seeds, 'seed')}, "
+        f"{_many(results.starts, 'start')}, {counts} labels, "
+        f"{_many(results.seeds, 'seed')}{folds}, "
         f"{_many(results.cases, 'test case')}; the score is {_name(results.score)}. "
         f"{len(results.there & planned)} of {len(planned)} {which} have test scores."
     )
@@ -101,9 +110,13 @@ def _name(score: str) -> str:
 
 def final(results: Results) -> str:
     """Of the table of scores."""
-    one = "the mean over cases (of kappa, accuracy and AUC, one for all cases)"
-    over = f"{one}, all folds' together" if results.folds else f"the mean over seeds of {one}"
-    return f"On the test cases, after the last step; {over}. Background is never scored."
+    cases = "all folds' cases" if results.folds else "the cases"
+    if results.score == "kappa":
+        one, background = f"one number for {cases}", ""
+    else:
+        one, background = f"the mean over {cases}", " Background is never scored."
+    over = one if results.folds else f"{one}, then the mean over seeds"
+    return f"On the test cases, after the last step: {over}.{background}"
 
 
 def label_efficiency(results: Results) -> str:
@@ -132,7 +145,7 @@ def tests(results: Results) -> str:
         "or worse only where both show it."
     )
     if results.folds:
-        said += " Seeds better: folds in which the cases' share of the difference is above 0."
+        said += " Seeds better: in how many folds the cases' share of the difference is above 0."
     if results.score == "kappa":
         said += " Of kappa the units of d_z are the jackknife's pseudo-values."
     return said
@@ -159,18 +172,22 @@ def findings(compared: Sequence[Row], saved: Sequence[Row], steps: Sequence[Row]
     shown = [row for row in saved if row["verdict"] == "saves labels"]
     said += [
         f"{row['start']} at {row['labels']} labels scores what scratch needs "
-        f"{row['scratch_needs']:.1f} labels for ({_labels(row['needs_low'])} to "
-        f"{_labels(row['needs_high'])})."
+        f"{row['scratch_needs']:.1f} labels for ({_labels(row, 'needs_low')} to "
+        f"{_labels(row, 'needs_high')})."
         for row in shown
     ]
-    if saved and not shown:
+    if saved and all(np.isnan(row["scratch_needs"]) for row in saved):
+        said.append("Whether labels are saved cannot be said of any start: see Labels saved.")
+    elif saved and not shown:
         said.append("No start is shown to save labels within scratch's curve.")
-    said += [_first(labels, rows) for labels, rows in _by_labels(filter(_pretrained, steps))]
+    said += [
+        _first(labels, rows) for labels, rows in _by_labels(steps) if any(map(_pretrained, rows))
+    ]
     return said or ["Nothing can be said: there is no start to compare with scratch."]
 
 
 def _pretrained(row: Row) -> bool:
-    return row["start"] not in BASELINES
+    return base(row["start"]) not in BASELINES
 
 
 def _by_labels(rows: Iterable[Row]) -> list[tuple[int, list[Row]]]:
@@ -195,18 +212,32 @@ def _differences(rows: Sequence[Row]) -> list[str]:
 
 
 def _first(labels: int, rows: Sequence[Row]) -> str:
-    reached = [row for row in rows if not np.isnan(row["reached_at_step"])]
-    if not reached:
-        return f"At {labels} labels no start reaches scratch's final validation score."
-    first = min(reached, key=lambda row: row["reached_at_step"])
+    """Which start is at scratch's last score first, and whether scratch was there before it."""
+    others = [row for row in rows if _pretrained(row) and not np.isnan(row["reached_at_step"])]
+    if not others:
+        return f"At {labels} labels no pretrained start reaches scratch's final validation score."
+    soonest = min(row["reached_at_step"] for row in others)
+    first = [row for row in others if row["reached_at_step"] == soonest]
+    (scratch,) = (row for row in rows if row["start"] == "scratch")
+    if scratch["reached_at_step"] <= soonest:
+        return (
+            f"At {labels} labels no start is at scratch's final validation score before scratch "
+            f"first is, after {_share(scratch)} of its steps."
+        )
     return (
-        f"At {labels} labels {first['start']} is the first at scratch's final validation score, "
-        f"after {first['share_of_scratch']:.0%} of scratch's steps."
+        f"At {labels} labels {' and '.join(row['start'] for row in first)} "
+        f"{'is' if len(first) == 1 else 'are'} the first at scratch's final validation score, "
+        f"after {_share(first[0])} of scratch's steps; scratch first is after {_share(scratch)}."
     )
 
 
-def _labels(count: float) -> str:
+def _share(row: Row) -> str:
+    least = "at most " if row["reached_at_step"] == row["first_point"] else ""
+    return f"{least}{row['share_of_scratch']:.0%}"
+
+
+def _labels(row: Row, end: str) -> str:
     """0 and infinity are beyond scratch's curve."""
-    if np.isinf(count):
-        return "more than the most tried"
-    return f"{count:.1f}" if count else "fewer than the fewest tried"
+    if np.isinf(row[end]):
+        return f"more than {row['curve_to']}"
+    return f"{row[end]:.1f}" if row[end] else f"fewer than {row['curve_from']}"

@@ -1,5 +1,6 @@
 """study.json: what a study was told, and what that comes to, for whoever has only its tables."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ def write(study: Study, plan: Plan) -> None:
 
     ``ran`` has ``scanprior`` (versions) and ``devices`` of the jobs that have begun, ``encoder``
     (its name, and the channels of its levels in the cells that were trained), ``task``,
-    ``labels``, ``seeds``, ``folds``, ``validation`` and ``test`` (cases, a number a fold),
-    ``stores``, ``starts`` (a row a start), and ``classes`` (label value to name).
+    ``labels``, ``seeds``, ``folds``, ``pretrain_each_seed``, ``pretrainings`` (of a start, at
+    most), ``validation`` and ``test`` (cases, a number a fold), ``stores``, ``starts`` (a row a
+    start), and ``classes`` (label value to name).
     """
     folders = dict.fromkeys(job.recipe.store for job in (*plan.cells, *plan.pretrainings))
     environments = [_kept(job.folder / "environment.json", _ENVIRONMENT) for job in plan.jobs]
@@ -45,6 +47,7 @@ def write(study: Study, plan: Plan) -> None:
         "seeds": study.seeds,
         "folds": study.folds,
         "pretrain_each_seed": study.pretrain_each_seed,
+        "pretrainings": max(Counter(job.start for job in plan.pretrainings).values(), default=0),
         "validation": [len(parts.validation) for parts in plan.parts.values()],
         "test": [len(parts.test) for parts in plan.parts.values()],
         "stores": [_store(plan.stores[folder]) for folder in folders],
