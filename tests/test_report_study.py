@@ -1,5 +1,6 @@
 """A study's report: its numbers against plain NumPy, its gaps in words, its pages safe to open."""
 
+import dataclasses
 import json
 import re
 
@@ -25,6 +26,7 @@ from scanprior.report import (
     words,
 )
 from scanprior.report.gaps import gaps
+from scanprior.report.ran import Ran
 from scanprior.statistics import holm, interval, mean_score, replicates
 from scanprior.study.results import CELLS
 
@@ -309,6 +311,23 @@ def test_a_column_over_fewer_cases_is_said(tmp_path):
     rows.loc[some & (rows["case"] > "case_01"), "value"] = np.nan
     assert said(read_results(written(rows, tmp_path))) == [
         "hd95 of rotation at 5 labels is over 2 of its 12 cases, which have it."
+    ]
+
+
+def test_a_run_that_saw_test_cases_is_said(tmp_path):
+    results = read_results(written(segmentation(), tmp_path))
+    told = Ran(
+        starts=("scratch", "rotation"),
+        labels=(5, 10, 20, 40),
+        seeds=(0, 1, 2),
+        classes={},
+        sentences=(),
+        table=(),
+        seen={"rotation": 2},
+    )
+    assert said(dataclasses.replace(results, ran=told)) == [
+        "rotation is of a run that was trained on the images of 2 of the test cases: its scores "
+        "flatter it."
     ]
 
 

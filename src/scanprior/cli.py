@@ -28,7 +28,8 @@ scanprior: pretrain on scans nobody has labelled, fine-tune on few that are, mea
   scanprior transfer RUN [--channels-to N]             what a start gives, tensor by tensor
   scanprior evaluate PREDICTIONS LABELS --out FILE     Dice, HD95, NSD, or kappa, accuracy, AUC,
                                                        with intervals
-  scanprior study [FILE.py] --store STORE --out DIR    starts x labels x seeds on one test set
+  scanprior study [classification|FILE.py] --store STORE --out DIR
+                                                       starts x labels x seeds on one test set
   scanprior report RESULTS.csv|STUDY [--out DIR]       tables, tests and figures of a study
   scanprior bench store|views|step                     speed, measured side by side
   scanprior demo [--data DIR] [--out DIR]              all of it on real data, in minutes
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(plain(line) for line in _lines(result)))
     if result.get("errors"):
         raise SystemExit(2)
-    if result.get("rejected") or result.get("failures") or result.get("warnings"):
+    if any(result.get(name) for name in ("rejected", "failures", "unmeasured", "warnings")):
         raise SystemExit(1)
 
 

@@ -1,5 +1,7 @@
 """`scanprior study`: flags, a Python file, and flags after it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,31 @@ def test_a_failed_cell_is_exit_code_one(
         cli.main(["study", "--store", "s", "--out", "o", "--json"])
     assert ended.value.code == 1
     assert '"a cell": "no memory"' in capsys.readouterr().out
+
+
+WORDS = """
+from scanprior.contracts import InputError
+from scanprior.study import Study
+
+study = Study(store="a/store", out="b", starts=["scratch"], labels=[1], seeds=[0], split="s.json")
+print(study.store.name, study.split.suffix, study.starts, study.labels, study.seeds)
+for told in ({"test": "8"}, {"labels": 5}, {"starts": "jigsaw"}, {"crop": 16}, {"store": 3}):
+    try:
+        Study(**({"store": "a", "out": "b"} | told))
+    except InputError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_study_is_written_by_hand() -> None:
+    """In a process of its own: here, types are checked before the study is asked."""
+    ran = subprocess.run([sys.executable, "-c", WORDS], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == [
+        "store .json ('scratch',) (1,) (0,)",
+        "of a study test is '8', not a whole number.",
+        "of a study labels is 5, not a list.",
+        "of a study starts is 'jigsaw', not a list.",
+        "of a study crop is 16, not a list.",
+        "of a study store is 3, not text.",
+    ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from scanprior.downstream.classification import Classification
 from scanprior.fit import Training
 from scanprior.pretext.rpl import RelativePatchLocation
 from scanprior.recipes.finetune import Finetune
-from scanprior.recipes.pretrain import Pretrain
+from scanprior.recipes.pretrain import Pretrain, pretrain
 from scanprior.study import Cell, Study, about, work
+from scanprior.study.checks import check_jobs
 from scanprior.study.jobs import Job
 from scanprior.study.naming import named
 from scanprior.study.planner import plan
@@ -297,13 +299,71 @@ def test_overrides_reach_the_training_and_the_task(tiny_study: Make) -> None:
         ({"test": 11}, "too few for 11 test"),
         ({"folds": 3, "validation": 4}, "about 7 .*of 3 folds.* too few for 4 .*validation 3 at"),
         ({"finetuning": Training(devices=2)}, "one device"),
+        ({"seeds": (0, -1)}, "seed -1 is impossible"),
+        ({"split_seed": -1}, "split_seed -1 is impossible"),
+        ({"validate_every": -1}, "validate_every -1 is impossible"),
+        ({"frozen_steps": -1}, "frozen_steps -1 is impossible"),
+        ({"tolerance": -1.0}, "tolerance -1.0 is no distance"),
+        ({"crop": (16, 16)}, "a crop of 16x16 does not fit 3D training"),
+        ({"crop": (4, 4, 4)}, "a crop of 4x4x4 is too small"),
+        ({"crop": (17, 16, 16)}, "crop 17 is not divisible by 2"),
+        ({"overrides": ("rotation.crop=[16,16]",)}, "a crop of 16x16 does not fit 3D training"),
+        ({"encoder": "nosuch", "widths": None}, "nosuch"),
+        ({"task": Classification()}, "holds no images of two different grades.* say segmentation"),
+        ({"regions": "brats"}, r"label values \[1, 2, 4\], and .*store has none above 1"),
+        ({"regions": "brats", "task": Classification()}, "regions brats are of label maps"),
     ],
 )
 def test_bad_input_is_refused_before_work(
     tiny_study: Make, told: dict[str, object], sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        plan(tiny_study(**told))
+        check_jobs(plan(tiny_study(**told)))
+
+
+def test_grades_without_the_word_for_them(tiny_study: Make, store: Path) -> None:
+    index = json.loads((store / "index.json").read_text())
+    for record in index["volumes"]:
+        record |= {"labelled": False, "grade": 1}
+    (store / "index.json").write_text(json.dumps(index | {"classes": 0}))
+    with pytest.raises(InputError, match="for its grades say classification"):
+        check_jobs(plan(tiny_study()))
+
+
+def test_a_run_that_saw_test_volumes_is_known(
+    tiny_study: Make, store: Path, tmp_path: Path
+) -> None:
+    """By its ids where the data are the same, else by patient and bytes; or not at all."""
+    given = tmp_path / "given.json"
+    Split(("ball_04", "ball_05"), ("ball_07",), ("ball_00", "ball_02", "ball_03"), 0).save(given)
+    same, far = tmp_path / "same", tmp_path / "far"
+    training = tiny_study().pretraining
+    pretrain(Pretrain(store=store, out=same, widths=(4, 8), crop=(16,) * 3, training=training))
+    starts = ("scratch", f"same=run:{same}", f"far=run:{far}")
+
+    def seen(starts: tuple[str, ...] = starts) -> dict[str, int]:
+        study = tiny_study(starts=starts, labels=(1,), split=given)
+        return {cell.start: cell.seen for cell in plan(study).cells}
+
+    assert seen(starts[:2]) == {"scratch": 0, "same": 3}
+    other = other_store(store, tmp_path / "other")
+    shutil.copytree(same, far)
+    told = json.loads((far / "recipe.json").read_text())
+    (far / "recipe.json").write_text(json.dumps(told | {"store": str(other)}))
+    (far / "cases.json").write_text('{"train": ["far_0", "far_1", "far_2"]}')
+    index = store / "index.json"
+    index.write_text(index.read_text().replace('"digest": "balls"', '"digest": "others"'))
+    assert seen() == {"scratch": 0, "same": 3, "far": 2}
+    study = tiny_study(starts=starts, labels=(1,), split=given)
+    study.out.mkdir()
+    about.write(study, plan(study))
+    rows = json.loads((study.out / "study.json").read_text())["ran"]["starts"]
+    assert [row.get("seen") for row in rows] == [None, 3, 2]
+    (far / "recipe.json").unlink()
+    assert seen()["far"] == 0
+    (same / "cases.json").write_text('{"train": [1]}')
+    with pytest.raises(InputError, match=r"cases.json is damaged"):
+        seen()
 
 
 def test_the_hash_knows_what_decides_a_result(tiny_study: Make, store: Path) -> None:

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from scanprior import alone
 from scanprior.contracts import InputError
+from scanprior.data.split import Split
 from scanprior.data.store import Store
 from scanprior.downstream.classification import Classification
 from scanprior.fit import loop
@@ -159,12 +160,17 @@ def test_a_failed_cell_is_reported_and_retried(
 
 
 @pytest.mark.slow
-def test_cells_of_a_failed_pretraining_say_so(tiny_study: Make) -> None:
-    study = tiny_study(labels=(1,), overrides=("rotation.crop=[15,16,16,16]",))
-    said = run_study(study)
+def test_cells_of_a_failed_pretraining_say_so(
+    tiny_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(recipe: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(work, "pretrain", failing)
+    said = run_study(tiny_study(labels=(1,)))
     assert list(said["failures"]) == ["rotation, 1 labels, seed 0"]
     assert (
-        "its pretraining failed: a crop of 15x16x16x16 does not fit 3D training"
+        "its pretraining failed: RuntimeError: out of memory"
         in said["failures"][next(iter(said["failures"]))]
     )
     assert said["done"] == 1
@@ -301,3 +307,59 @@ def test_a_dry_run_measures_and_writes_nothing(
     said = run_study(study)
     assert (said["done"], said["to_do"], said["pretrainings_to_do"]) == (2, 2, 0)
     assert "(done)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_what_cannot_run(
+    tiny_study: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where it has failed before: it is to do again."""
+    study = tiny_study(labels=(1,))
+
+    def failing(recipe: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "pretrain", failing)
+        run_study(study)
+        patch.setattr("scanprior.study.estimate.pretrain", failing)
+        said = run_study(dataclasses.replace(study, dry_run=True))
+    assert said["unmeasured"] == {"pretraining rotation": "out of memory"}
+    assert "min in all, without what cannot run, if" in capsys.readouterr().err
+    said = run_study(dataclasses.replace(study, dry_run=True))
+    assert said["pretrainings_to_do"] == 1
+    assert said["minutes"] > 0
+    assert "pretraining rotation" in said["seconds_a_step"]
+
+
+def test_a_folder_holds_one_design(tiny_study: Make) -> None:
+    """Neither other test volumes nor folds beside one test set; a dry run says so too."""
+    study = tiny_study(labels=(1,), starts=("scratch",))
+    folds = dataclasses.replace(study, folds=3)
+    study.out.mkdir()
+    for first, others in (
+        (study, (folds, dataclasses.replace(study, test=3))),
+        (folds, (study, dataclasses.replace(folds, folds=2))),
+    ):
+        for path in study.out.glob("*.json"):
+            path.unlink()
+        for name, parts in plan(first).parts.items():
+            Split(*parts, seed=0).save(study.out / name)
+        for other in others:
+            with pytest.raises(InputError, match="choose another --out"):
+                run_study(dataclasses.replace(other, dry_run=True))
+
+
+@pytest.mark.slow
+def test_what_is_odd_is_said_before_work(
+    finished: Study, tiny_study: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = next(path for path in (finished.out / "pretrainings").iterdir())
+    # that run left out the test volumes of its own study, which are not those of this split
+    study = tiny_study(
+        starts=("scratch", f"mine=run:{run}"), labels=(2, "25%"), split_seed=5, dry_run=True
+    )
+    run_study(study)
+    said = capsys.readouterr().err
+    assert "of the labels 2, 25% some are one number: [2]." in said
+    assert "mine was trained on the images of 1 test volume: its scores flatter it" in said

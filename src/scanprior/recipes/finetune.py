@@ -10,8 +10,7 @@ import torch
 from scanprior import transfer
 from scanprior.alone import alone
 from scanprior.console import say
-from scanprior.contracts import InputError, Learner, Task
-from scanprior.data.kept import wrong
+from scanprior.contracts import Learner, Task
 from scanprior.data.label_names import label_names
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
@@ -27,8 +26,9 @@ from scanprior.recipes.begin import (
     rehearse,
 )
 from scanprior.recipes.divide import chosen, divide, keep, volumes_of
+from scanprior.recipes.seen import seen
 from scanprior.recipes.supervision import supervision
-from scanprior.saved import read_json, save_weights, write_json
+from scanprior.saved import save_weights, write_json
 from scanprior.transfer import COVERAGE, Channels
 
 
@@ -78,6 +78,7 @@ class Finetune:
     seed: int = 0
     """Of weights, crops and views."""
     training: Training = field(default_factory=lambda: Training(lr=4e-3))
+    """In Python, Training(...) without lr has 1e-3; name lr=4e-3 too."""
 
 
 class Plan(NamedTuple):
@@ -151,7 +152,13 @@ def _train(planned: Plan) -> dict[str, Any]:
     recipe, learner, train, validation, crop, split, about = planned
     out, t, labels = recipe.out, recipe.training, supervision(recipe.task)
     begin(out, recipe)
-    _tell_of_seen(recipe, split, about)
+    if recipe.start != "scratch" and (
+        had := seen(Path(recipe.start), Store(recipe.store), split.test)
+    ):
+        say(
+            f"{recipe.start} was trained on the images of {len(had)} test volumes of this split: "
+            "scores on them flatter the start; pretrain again now that the split is there."
+        )
     if recipe.split is None:
         keep(split, recipe.store)
     used = {"train": [v.id for v in train], "validation": [v.id for v in validation]}
@@ -179,24 +186,6 @@ def _train(planned: Plan) -> dict[str, Any]:
         "minutes": round((time.monotonic() - began) / 60, 2),
         **last,
     }
-
-
-def _tell_of_seen(recipe: Finetune, split: Split, about: dict[str, Any]) -> None:
-    """Say so where the start was pretrained on images that this split tests on."""
-    known = Path(recipe.start) / "cases.json"
-    if recipe.start == "scratch" or not known.is_file():
-        return
-    if transfer.about_start(Path(recipe.start)).get("data") != about["data"]:
-        return  # another store's ids
-    kept = read_json(known)
-    if (said := wrong({"train": list[str]}, kept)) is not None:
-        raise InputError(f"{known} is damaged ({said}); restore it, or leave the file out.")
-    seen = set(kept["train"]) & set(split.test)
-    if seen:
-        say(
-            f"{recipe.start} was trained on the images of {len(seen)} test volumes of this split: "
-            "scores on them flatter the start; pretrain again now that the split is there."
-        )
 
 
 def _learner(

@@ -68,7 +68,11 @@ class LabelMaps(Supervision):
 
     def known(self, store: Store) -> list[Volume]:
         if store.classes < 2:
-            raise InputError(f"{store.folder} holds no label maps; prepare a source that has them.")
+            grades = any(volume.grade is not None for volume in store)
+            fix = (
+                "for its grades say classification" if grades else "prepare a source that has them"
+            )
+            raise InputError(f"{store.folder} holds no label maps; {fix}.")
         return [volume for volume in store if volume.labelled]
 
     def adapt(self, task: Task, store: Store, train: Sequence[Volume]) -> Task:
@@ -131,7 +135,7 @@ class Grades(Supervision):
         if len({volume.grade for volume in found}) < 2:
             raise InputError(
                 f"{store.folder} holds no images of two different grades; prepare a source with "
-                "grades (--grades FILE)."
+                "grades (--grades FILE), or say segmentation for label maps."
             )
         return found
 

@@ -16,7 +16,7 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     Args:
         curves: of :func:`scanprior.report.training.convergence_table`.
     """
-    said = _absent(results) + _failed(results) + _unequal(results)
+    said = _seen(results) + _absent(results) + _failed(results) + _unequal(results)
     cells = results.cells()
     for start, labels in itertools.product(results.starts, results.labels):
         if cell := cells.get((start, labels)):
@@ -33,6 +33,14 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
     if "scratch" not in results.starts:
         said.append("There is no scratch: nothing can be compared with it.")
     return said + _budgets(results) + _steps(results, curves)
+
+
+def _seen(results: Results) -> list[str]:
+    return [
+        f"{start} is of a run that was trained on the images of {count} of the test cases"
+        f"{' of a fold' if results.folds else ''}: its scores flatter it."
+        for start, count in (results.ran.seen.items() if results.ran else ())
+    ]
 
 
 def _absent(results: Results) -> list[str]:

@@ -32,6 +32,8 @@ class Ran:
     """What was run, for a person."""
     table: tuple[dict[str, Any], ...]
     """A row a start, with :data:`COLUMNS`: its pretraining and fine-tuning."""
+    seen: dict[str, int]
+    """Start to the number of test cases that its run was trained on, at most; where it is not 0."""
 
     @property
     def planned(self) -> set[tuple[str, int, int]]:
@@ -70,6 +72,7 @@ def _ran(told: dict[str, Any]) -> Ran:
         seeds=tuple(map(int, told["seeds"])),
         classes=names,
         sentences=tuple(_sentences(told, names)),
+        seen={row["start"]: row["seen"] for row in told["starts"] if row.get("seen")},
         table=tuple({column: row.get(column) for column in shown} for row in told["starts"]),
     )
 

@@ -99,6 +99,7 @@ def _starts(plan: Plan) -> list[dict[str, Any]]:
             row["pretraining_store"] = recipe.store.name
         elif job.start_folder:
             told = _kept(job.start_folder / "recipe.json", _RECIPE)
+            row["seen"] = max(cell.seen for cell in plan.cells if cell.start == name)
         mine = job.recipe
         row |= _numbers("pretraining", told["training"], told["crop"]) if told else {}
         row |= _numbers("finetuning", vars(mine.training), mine.crop)

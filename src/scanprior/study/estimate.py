@@ -60,7 +60,8 @@ def estimate(study: Study, plan: Plan) -> dict[str, Any]:
         say(f"{kind}: {cost.step:.3f} s a step ({cost.source})")
     for kind, reason in wrong.items():
         say(f"{kind}: cannot run: {reason}")
-    say(f"about {minutes:.0f} min in all, if this machine's speed is where it will run")
+    less = ", without what cannot run" if wrong else ""
+    say(f"about {minutes:.0f} min in all{less}, if this machine's speed is where it will run")
     todo = [job for job in plan.jobs if (s := states[job.folder]) is None or s.state != "done"]
     cells = sum(job.test is not None for job in todo)
     return {
@@ -82,7 +83,8 @@ def _costs(plan: Plan, states: dict[Path, Status | None]) -> tuple[dict[str, Cos
         if now is not None and now.state == "done" and now.minutes > 0:
             costs[job.kind] = Cost(60 * now.minutes / now.steps, 0.0, 60 * now.test_minutes, "done")
     for job in plan.jobs:
-        if job.kind in costs or job.kind in wrong or states[job.folder] is not None:
+        now = states[job.folder]
+        if job.kind in costs or job.kind in wrong or (now is not None and now.state == "done"):
             continue
         try:
             costs[job.kind] = _measured(job, plan)

@@ -39,6 +39,8 @@ class Job:
     """Folder of the pretraining that must be done before."""
     start_folder: Path | None = None
     """Folder of the pretraining or other run that this starts from."""
+    seen: int = 0
+    """Test volumes that the other run was trained on."""
 
     @property
     def folder(self) -> Path:

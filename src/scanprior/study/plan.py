@@ -1,13 +1,16 @@
 """What a study is told, and the cells that follow from it."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args, get_type_hints
 
 from scanprior.contracts import InputError, Task
+from scanprior.data.kept import wrong
 from scanprior.downstream.segmentation import Segmentation
 from scanprior.fit import Training
+from scanprior.saved import freeze
 
 
 class Cell(NamedTuple):
@@ -52,7 +55,8 @@ class Study:
     """Folder to write: results.csv, cells.csv, and a run folder for each pretraining and cell."""
     starts: tuple[str, ...] = ("scratch", "rotation")
     """scratch; scratch-long (with the pretraining's compute added); a pretext task; supervised;
-    run:FOLDER of any run, or NAME=run:FOLDER. With -2d after it: on slices of the volumes."""
+    run:FOLDER of any run, or NAME=run:FOLDER (said where that saw test volumes). With -2d after
+    it: on slices of the volumes."""
     labels: tuple[int | str, ...] = (5, 10, 20)
     """Numbers of labelled volumes to train on, or shares of the pool (25%). Nested within a seed:
     5 labels are the first five of 10."""
@@ -88,17 +92,18 @@ class Study:
     pretraining saw: its steps x batch x crop, divided by fine-tuning's batch x crop. A count is the
     same on every machine, unlike measured time; cells.csv has the minutes to check it."""
     finetuning: Training = field(default_factory=lambda: Training(lr=4e-3))
-    """Of every start alike."""
+    """Of every start alike. In Python, Training(...) without lr has 1e-3; name lr=4e-3 too."""
     frozen_steps: int = 0
     """Steps with a pretrained encoder frozen before all is trained (the paper's warm-up); a random
     encoder is never frozen."""
     validate_every: int = 100
     """Steps between points of the convergence curve; 0: none."""
     validation: int = 20
-    """Labelled volumes for that curve only; no choice is made on them."""
+    """Labelled volumes for that curve only; no choice is made on them. With folds about as many,
+    alike in grades; of a source with a validation part, that part."""
     test: int = 50
-    """Labelled volumes held out: no training sees their images, and only the last weights are
-    scored on them."""
+    """Labelled volumes held out: no pretraining of this study and no fine-tuning sees their images,
+    and only the last weights are scored on them. Of a source with a test part, that part."""
     folds: int = 0
     """Cross-validation in place of that one test set: seed k tests on part k, counted from 0, of so
     many parts alike in grades, and is pretrained without it. A share of the pool is then one of the
@@ -122,6 +127,7 @@ class Study:
     """Only print the cells, and how long they will take by a measured step of each kind."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         for name in ("starts", "labels", "seeds"):
             given = getattr(self, name)
             if not given:
@@ -144,6 +150,19 @@ class Study:
                     "a study trains each cell on one device; use --executor processes or slurm "
                     "with --jobs for more at once."
                 )
+
+    def _check_types(self) -> None:
+        """A study is written by hand: a path may be text, and a tuple a list."""
+        for name, kind in get_type_hints(Study).items():
+            value = getattr(self, name)
+            if dataclasses.is_dataclass(value):
+                continue
+            if isinstance(value, str) and Path in (kind, *get_args(kind)):
+                object.__setattr__(self, name, Path(value))
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            if said := wrong(kind, freeze(value), name):
+                raise InputError(f"of a study {said}.")
 
     def runs(self) -> tuple[Cell, ...]:
         """Every cell: all starts and numbers of labels of the first seed, then of the next."""

@@ -11,17 +11,23 @@ from scanprior.data.store import Store
 from scanprior.fit import Training
 from scanprior.recipes.finetune import Finetune
 from scanprior.recipes.pretrain import Pretrain
+from scanprior.recipes.seen import seen
 from scanprior.study import sizes, starts, subsets
+from scanprior.study.checks import check_settings
 from scanprior.study.jobs import Job, Plan, Test
 from scanprior.study.naming import named
 from scanprior.study.plan import Study
 from scanprior.study.starts import Start
 
+_PRETRAINED = ("pretext", "supervised")
+"""Kinds of start whose pretraining is the study's own."""
+
 
 def plan(study: Study) -> Plan:
     """The plan of ``study``; only reads.
 
-    Raises :class:`InputError` for whatever can be known to be wrong before any work.
+    Raises :class:`InputError` for whatever of it cannot be; whether its jobs can be run,
+    :func:`scanprior.study.checks.check_jobs` tells.
     """
     return _Planner(study).plan()
 
@@ -30,7 +36,9 @@ class _Planner:
     def __init__(self, study: Study):
         self.study, self.out = study, study.out.resolve()
         self.stores: dict[Path, Store] = {}
+        self.pretrainings: dict[tuple[str, int, int], Job] = {}
         self.store = self._open(study.store)
+        check_settings(study, self.store)
         # Folds differ by a volume or a patient: a number of labels is one that all of them have.
         parts = subsets.parts(self.store, study)
         self.parts = {seed: parts[self._fold(seed)] for seed in study.seeds}
@@ -44,6 +52,12 @@ class _Planner:
         self.images = self._open(study.pretraining_store or study.store)
         self.splits: dict[Path, Split] = {}
         self.starts = {text: starts.parse(text, self.store.spatial_dims) for text in study.starts}
+        self.seen = {
+            (start.name, seed): len(seen(Path(start.what), self.store, of_seed.test))
+            for start in self.starts.values()
+            if start.kind == "run"
+            for seed, of_seed in self.parts.items()
+        }
         names = [start.name for start in self.starts.values()]
         if len(set(names)) < len(names):
             raise InputError(
@@ -61,7 +75,6 @@ class _Planner:
 
     def plan(self) -> Plan:
         study = self.study
-        self.pretrainings: dict[tuple[str, int, int], Job] = {}
         for seed in study.seeds:
             for start in self.starts.values():
                 if start.kind in _PRETRAINED:
@@ -96,9 +109,9 @@ class _Planner:
     def _fold(self, seed: int) -> int:
         return seed if self.study.folds else 0
 
-    def _held(self, store: Store, cells: int) -> set[str]:
+    def _held(self, store: Store, seed: int) -> set[str]:
         """Of ``store``, what the cells of a seed are tested on, and its relatives."""
-        found = relatives([*self.store, *store], self.held[cells])
+        found = relatives([*self.store, *store], self.held[seed])
         return found & {volume.id for volume in store}
 
     def _key(self, start: Start, seed: int) -> tuple[str, int, int]:
@@ -107,8 +120,8 @@ class _Planner:
         own = seed if study.pretrain_each_seed else 0
         return start.name, own, self._fold(seed)
 
-    def _pretraining(self, start: Start, seed: int, cells: int) -> Job:
-        """The one with this ``seed``, for the cells of the seed ``cells``."""
+    def _pretraining(self, start: Start, own: int, seed: int) -> Job:
+        """The one with the seed ``own``, for the cells of ``seed``."""
         study = self.study
         task = pretext.find(start.what)() if start.kind == "pretext" else None
         told = self.changes.get(start.name, {})
@@ -120,13 +133,13 @@ class _Planner:
             "widths": study.widths,
             "spatial_dims": start.dims,
             "crop": crop or self._crop(start),
-            "seed": seed,
+            "seed": own,
             "training": training,
         }
         store = self._unlabelled(start) if task is not None else self._labelled_elsewhere()
-        held = self._held(store, cells)
+        held = self._held(store, seed)
         alone = bool(study.folds and held)  # else all folds share it
-        split = f"-{cells}" if alone else ""
+        split = f"-{self._fold(seed)}" if alone else ""
         if task is not None:
             more["split"] = self._split(f"pretraining{split}", (), (), held)
             recipe = Pretrain(store=store.folder, out=self.out, task=task, **more)
@@ -136,15 +149,15 @@ class _Planner:
                 raise InputError(f"{store.folder} has no label maps beyond the test volumes.")
             more["split"] = self._split(f"supervised{split}", train, (), held)
             recipe = Finetune(store=store.folder, out=self.out, validate_every=0, **more)
-        fold = f" without fold {cells}" if alone else ""
+        fold = f" without fold {self._fold(seed)}" if alone else ""
         job = Job(
             recipe=recipe,
-            name=f"pretraining {start.name}, seed {seed}{fold}",
+            name=f"pretraining {start.name}, seed {own}{fold}",
             kind=f"pretraining {start.name}",
             start=start.name,
-            seed=seed,
+            seed=own,
         )
-        return self._named(job, f"{start.name}-seed-{seed}", "pretrainings")
+        return self._named(job, f"{start.name}-seed-{own}", "pretrainings")
 
     def _unlabelled(self, start: Start) -> Store:
         """What the pretext tasks are pretrained on."""
@@ -203,6 +216,7 @@ class _Planner:
             seed=seed,
             after=before.folder if before else None,
             start_folder=begin,
+            seen=self.seen.get((start.name, seed), 0),
         )
         return self._named(job, f"{start.name}-{labels}-labels-seed-{seed}", "cells")
 
@@ -236,6 +250,3 @@ class _Planner:
         if not alike:
             raise InputError(f"{start.name} has no pretraining to match; give --long-steps.")
         return sizes.steps_like(alike, training, self._crop(start))
-
-
-_PRETRAINED = ("pretext", "supervised")

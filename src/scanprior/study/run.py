@@ -12,6 +12,7 @@ from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.fit import engine
 from scanprior.study import about, executors
+from scanprior.study.checks import check_jobs
 from scanprior.study.estimate import estimate
 from scanprior.study.jobs import Job, Plan
 from scanprior.study.plan import Study
@@ -27,6 +28,8 @@ def run_study(study: Study) -> dict[str, Any]:
     (fold-0.json, ... of folds), study.json; and the run folders under ``pretrainings`` and
     ``cells``.
 
+    A dry run writes nothing and returns what :func:`scanprior.study.estimate.estimate` does.
+
     Returns ``out``, ``results``, ``costs`` (cells.csv), ``cells``, ``done``, ``failed``,
     ``failures`` (cell to reason) and ``minutes`` of this call.
 
@@ -35,6 +38,16 @@ def run_study(study: Study) -> dict[str, Any]:
             study. SystemExit(143) after SIGTERM, once what runs is saved.
     """
     planned = plan(study)
+    check_jobs(planned)
+    _check_split(study, planned)
+    labels = sorted({job.labels for job in planned.cells})
+    if len(labels) < len(study.labels):
+        say(f"of the labels {', '.join(map(str, study.labels))} some are one number: {labels}.")
+    for start, count in {job.start: job.seen for job in planned.cells if job.seen}.items():
+        say(
+            f"{start} was trained on the images of {count} test volume{'s' * (count != 1)}: its "
+            "scores flatter it; pretext tasks named as starts are pretrained here, without them."
+        )
     if study.dry_run:
         return estimate(study, planned)
     with alone(study.out):
@@ -43,7 +56,9 @@ def run_study(study: Study) -> dict[str, Any]:
 
 def _run(study: Study, planned: Plan) -> dict[str, Any]:
     began = time.monotonic()
-    _keep_split(study, planned)
+    _check_split(study, planned)  # again, now that nobody else writes
+    for name, parts in planned.parts.items():
+        Split(*parts, seed=study.split_seed).save(study.out / name)
     about.write(study, planned)
     (study.out / "splits").mkdir(exist_ok=True)
     for path, split in planned.splits.items():
@@ -59,7 +74,7 @@ def _run(study: Study, planned: Plan) -> dict[str, Any]:
             _Drive(planned, todo, executor, results).run(asked)
         finally:
             executor.stop()
-    about.write(study, planned)  # what has run says its version and device
+            about.write(study, planned)  # what has run says its version and device
     states = {job.name: status(job) for job in planned.cells}
     failures = {n: s.reason for n, s in states.items() if s is not None and s.state == "failed"}
     return {
@@ -74,18 +89,22 @@ def _run(study: Study, planned: Plan) -> dict[str, Any]:
     }
 
 
-def _keep_split(study: Study, planned: Plan) -> None:
+def _check_split(study: Study, planned: Plan) -> None:
     """One test set (or division into folds) for ever: a folder's results may not mix two."""
+    others = list(study.out.glob("fold-*.json")) if not study.folds else []
+    if study.folds and (study.out / "split.json").is_file():
+        others = [study.out / "split.json"]
     for name, parts in planned.parts.items():
-        split, path = Split(*parts, seed=study.split_seed), study.out / name
+        path = study.out / name
         if path.is_file():
             kept = Split.load(path)
-            if set(kept.test) != set(split.test) or set(kept.validation) != set(split.validation):
-                raise InputError(
-                    f"{path} holds other test or validation volumes; choose another --out, since "
-                    "one study has one test set."
-                )
-        split.save(path)
+            if (set(kept.test), set(kept.validation)) != (set(parts.test), set(parts.validation)):
+                others.append(path)
+    if others:
+        raise InputError(
+            f"{others[0]} holds other test or validation volumes; choose another --out, since "
+            "one study has one test set, or one division into folds."
+        )
 
 
 class _Drive:
