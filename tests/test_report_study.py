@@ -260,19 +260,19 @@ def test_who_is_first_at_scratch_s_score(tmp_path):
     rising = {50: 0.4, 100: 0.6, 150: 0.6}
     assert steps_said(tmp_path, {"scratch": rising, "cpc": {50: 0.6, 100: 0.5, 150: 0.7}}) == [
         "At 5 labels cpc is the first at scratch's final validation score, after at most 33% of "
-        "scratch's steps; scratch first is after 67%."
+        "scratch's fine-tuning; scratch first is after 67%."
     ]
     soon = {50: 0.5, 100: 0.7, 150: 0.7}
     assert steps_said(tmp_path, {"scratch": rising, "cpc": soon, "rpl": soon}) == [
         "At 5 labels cpc and rpl are the first at scratch's final validation score, after 50% of "
-        "scratch's steps; scratch first is after 67%."
+        "scratch's fine-tuning; scratch first is after 67%."
     ]
     late = {50: 0.4, 100: 0.5, 150: 0.7}
     falling = {50: 0.7, 100: 0.6, 150: 0.6}
     for mine in (late, falling):
         assert steps_said(tmp_path, {"scratch": falling, "cpc": mine}) == [
             "At 5 labels no start is at scratch's final validation score before scratch first is, "
-            "after at most 33% of its steps."
+            "after at most 33% of its fine-tuning."
         ]
     assert steps_said(tmp_path, {"scratch": rising, "scratch-2d": soon}) == [
         "Nothing can be said: there is no start to compare with scratch."
@@ -329,6 +329,15 @@ def test_a_run_that_saw_test_cases_is_said(tmp_path):
         "rotation is of a run that was trained on the images of 2 of the test cases: its scores "
         "flatter it."
     ]
+
+
+def test_nothing_stays_of_an_earlier_report(tmp_path):
+    run_report(Report(results=written(segmentation(), tmp_path)))
+    rows = segmentation({"scratch": 0.0}, labels=(5,))
+    run_report(Report(results=written(rows, tmp_path)))
+    left = {path.name for path in (tmp_path / "report").iterdir()}
+    assert not left & {"comparisons.csv", "labels_saved.csv", "differences.png"}
+    assert {"scores.csv", "report.md", "label_efficiency.png"} <= left
 
 
 def test_the_newer_of_two_results_is_read(tmp_path):
@@ -677,7 +686,8 @@ def test_folds_are_scored_as_one_set(tmp_path):
     truth, prediction = (wide[c].to_numpy(int) for c in ("truth", "prediction"))
     assert found["kappa"] == pytest.approx(quadratic_weighted_kappa(truth, prediction, 5))
     assert (found["cases"], found["seeds"]) == (30, 5)
-    assert any("No case was tested by two seeds" in sentence for sentence in said(results))
+    assert said(results)[0].startswith("There are no validation rows")
+    assert "No case was tested by two seeds" in words.tests(results)
     assert ", 5 seeds, a fold each, " in words.study(results)
     assert words.final(results).endswith("the last step: one number for all folds' cases.")
     assert "in the same cases and folds" in words.tests(results)

@@ -278,3 +278,25 @@ def test_foreground_and_intensities():
     assert not scaled(constant, mask, "zscore", None).any()
     everything = foreground(np.random.default_rng(0).normal(size=(1, 6, 6, 6)).astype(np.float32))
     assert everything.all()
+
+
+def test_label_maps_below_are_not_taken_for_scans(tmp_path):
+    """The folder above an nnU-Net data set, or above two hospitals' images and labels."""
+    for images, labels in (("imagesTr", "labelsTr"), ("images", "labels")):
+        source = tmp_path / images
+        nifti(source / "one" / images / "a.nii.gz")
+        nifti(source / "one" / labels / "a.nii.gz", dtype=np.uint8)
+        with pytest.raises(InputError, match=f"label maps in {source / 'one'}; give that folder"):
+            sources.find(source, None, NONE)
+    nifti(tmp_path / "images only" / "site" / "images" / "a.nii.gz")
+    assert len(sources.find(tmp_path / "images only", None, NONE)) == 1
+
+
+def test_the_channel_s_number_is_no_part_of_a_name(tmp_path):
+    """Of a plain folder only where every file has it: nnU-Net's own predictions lack it too."""
+    for name in ("a_0000", "b_0000"):
+        nifti(tmp_path / f"{name}.nii.gz")
+    assert [case.id for case in sources.find(tmp_path, None, NONE)] == ["a", "b"]
+    nifti(tmp_path / "b_0001.nii.gz")
+    found = [case.id for case in sources.find(tmp_path, None, NONE)]
+    assert found == ["a_0000", "b_0000", "b_0001"]

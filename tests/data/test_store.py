@@ -44,3 +44,16 @@ def test_an_index_that_counts_more_classes_than_labels_can_be(
     path.write_text(json.dumps(index | {"classes": 2**31}))
     with pytest.raises(InputError, match=r"index\.json counts 2,147,483,648 classes"):
         Store(tmp_path)
+
+
+def test_a_folder_that_is_no_store_may_be_the_scans(tmp_path: Path):
+    """A store must not be made among them."""
+    for made in (False, True):
+        with pytest.raises(InputError, match=f"make it with scanprior prepare SOURCE {tmp_path}"):
+            Store(tmp_path / "s" if not made else tmp_path)
+    (tmp_path / "scan.nii.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=f"scanprior prepare {tmp_path} STORE makes one of them"):
+        Store(tmp_path)
+    (tmp_path / "records").mkdir()  # a store that was not finished
+    with pytest.raises(InputError, match=f"make it with scanprior prepare SOURCE {tmp_path}"):
+        Store(tmp_path)

@@ -198,3 +198,12 @@ def test_a_device_that_is_not_there_is_a_sentence(tmp_path: Path):
             learner(), Images(), short(strategy="fsdp"), out=tmp_path, seed=0,
             frozen_encoder_steps=3,
         )  # fmt: skip
+
+
+def test_a_warm_up_that_does_not_end_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    fit(learner(), Images(), short(steps=4, warmup=8, lr=1e-2), out=tmp_path / "a", seed=0)
+    said = capsys.readouterr().err
+    assert "the warm-up of 8 steps is longer than the training of 4" in said
+    assert "no higher than 0.005 of 0.01" in said
+    fit(learner(), Images(), short(steps=2, warmup=2), out=tmp_path / "b", seed=0)
+    assert "warm-up" not in capsys.readouterr().err

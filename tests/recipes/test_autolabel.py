@@ -223,3 +223,15 @@ def test_the_command() -> None:
     assert parse(line.split())[0] == Autolabel(
         store=Path("s"), out=Path("o"), classes=4, smoothing=0.2, hold_out=False, workers=1
     )
+
+
+def test_nothing_stays_of_a_volume_that_left_the_store(store: Path, tmp_path: Path) -> None:
+    """docs/promises.md: an image that two stores share would stay on disk in the other."""
+    mine = recipe(store, tmp_path / "auto")
+    autolabel(mine)
+    index = json.loads((store / "index.json").read_text())
+    gone = index["volumes"].pop(3)["id"]
+    (store / "index.json").write_text(json.dumps(index))
+    autolabel(mine)
+    assert len(Store(tmp_path / "auto")) == 11
+    assert not [path for path in files(tmp_path / "auto") if gone in path]

@@ -140,3 +140,23 @@ def test_the_command() -> None:
     assert parse(line.split())[0] == Probe(
         run="r", store=Path("s"), out=Path("o.csv"), folds=3, levels="coarsest", l2=1.0
     )
+
+
+def test_images_that_the_run_was_trained_on_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = graded_store(tmp_path / "store", seen=True)
+    run = pretrained(store, tmp_path / "run", (24, 24))
+    found = probe(recipe(store, tmp_path / "a.csv", run=str(run), folds=2))
+    assert (found["cases"], found["seen"]) == (60, 60)
+    assert "was trained on 60 of the 60 images to be scored" in capsys.readouterr().err
+    assert probe(recipe(store, tmp_path / "b.csv", folds=2))["seen"] == 0
+    assert "to be scored" not in capsys.readouterr().err
+
+
+def test_settings_that_cannot_be(tmp_path: Path) -> None:
+    store = graded_store(tmp_path / "store", seen=True)
+    with pytest.raises(InputError, match="folds"):
+        probe(recipe(store, tmp_path / "a.csv", folds=0))
+    with pytest.raises(InputError, match="holds 2D images; leave out --spatial-dims 3"):
+        probe(recipe(store, tmp_path / "a.csv", spatial_dims=3))

@@ -122,10 +122,7 @@ class Store(Sequence[Volume]):
     def __init__(self, folder: Path):
         index = folder / INDEX
         if not index.is_file():
-            raise InputError(
-                f"{folder} is not a store (no index.json); make it with "
-                f"scanprior prepare SOURCE {folder}."
-            )
+            raise InputError(f"{folder} is not a store (no index.json); {_remedy(folder)}.")
         self.folder = folder
         self.header: dict[str, Any] = _checked(parsed(index, "prepare the store anew"), index)
         self._volumes = [Volume(r["id"], folder, r) for r in self.header["volumes"]]
@@ -169,6 +166,13 @@ class Store(Sequence[Volume]):
             name = missing[0][:80]  # a damaged split may have one of any length
             raise InputError(f"{self.folder} holds no volume {name!r}; make the split anew.")
         return [by_id[i] for i in ids]
+
+
+def _remedy(folder: Path) -> str:
+    """What to do: the folder may be the scans themselves, which a store must not be put among."""
+    if not folder.is_dir() or (folder / "records").is_dir() or not any(folder.iterdir()):
+        return f"make it with scanprior prepare SOURCE {folder}"
+    return f"if it holds your scans, scanprior prepare {folder} STORE makes one of them"
 
 
 def withdraw(folder: Path, ids: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from scanprior import draws
+from scanprior.console import say
 from scanprior.contracts import InputError, Learner
 from scanprior.fit import batches, checkpoint, engine, environment, thin
 from scanprior.fit import log as logs
@@ -79,6 +80,12 @@ def fit(
     bar = Bar(first_step=first_step, steps=training.steps, visible=fabric.is_global_zero)
     if fabric.is_global_zero:
         environment.write(fabric, out)
+        if training.steps < training.warmup:
+            say(
+                f"the warm-up of {training.warmup} steps is longer than the training of "
+                f"{training.steps}: the learning rate gets no higher than "
+                f"{learning_rate(training, training.steps - 1):g} of {training.lr:g}."
+            )
     log = logs.Log(fabric, out, training, bar, state["log"], first_step=first_step)
     with (
         engine.termination() as terminated,

@@ -18,6 +18,7 @@ from scanprior.contracts import InputError
 from scanprior.data.intensity import foreground
 from scanprior.data.kept import wrong
 from scanprior.data.parallel import each
+from scanprior.data.records import clear
 from scanprior.data.sources.case import file_hash
 from scanprior.data.split import unheld
 from scanprior.data.store import INDEX, Store, Volume, withdraw, write_array
@@ -91,11 +92,14 @@ def _brought_up(recipe: Autolabel, store: Store) -> dict[str, Any]:
             rejected[volume.id] = reason
     kept = [volume.id for volume in volumes if volume.id not in rejected]
     if not kept:
+        clear(recipe.out, [])
         raise InputError(
             f"{recipe.store} holds no volume that can be labelled; the first: "
             f"{next(iter(rejected.values()))}"
         )
-    write_json(recipe.out / INDEX, _index(recipe, store, kept))
+    index = _index(recipe, store, kept)
+    write_json(recipe.out / INDEX, index)
+    clear(recipe.out, index["volumes"])  # of what has left the store, nothing stays here
     return {
         "store": str(recipe.out),
         "volumes": len(kept),

@@ -48,7 +48,8 @@ def crossvalidate(recipe: CrossValidate) -> dict[str, Any]:
     folds are scored together: kappa is no mean over cases, and a fold may lack a grade.
 
     Returns ``kappa``, ``accuracy``, ``auc`` (NaN where undefined), ``intervals`` (the same names,
-    ``[low, high]`` of 95 %, over cases; they do not hold how results vary with the seed),
+    ``[low, high]`` of 95 %, over cases; they do not hold how results vary with the seed and with
+    the fold's network, as those of `scanprior study --folds` do),
     ``cases``, ``folds`` (the kappa of each) and ``out``.
 
     Raises:

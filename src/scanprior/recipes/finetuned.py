@@ -35,6 +35,11 @@ def load_finetuned(
     Raises :class:`InputError` where the file is missing, damaged, or not such a model.
     """
     path = weights_of(run, which)
+    if not path.is_file() and (run / "encoder.safetensors").is_file():
+        raise InputError(
+            f"{run} is a pretraining, which knows no labels; fine-tune it first: scanprior "
+            f"finetune segmentation|classification --store STORE --start {run} --out RUN."
+        )
     state, about = load_weights(path)
     transfer.check_about(path, state, about)
     if (said := wrong(_MODEL, about) or _wrong_names(about)) is not None:

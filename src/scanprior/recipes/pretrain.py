@@ -47,7 +47,8 @@ class Pretrain:
     (224 in 2D)."""
     hold_out: bool = True
     """Leave out the source's own test part, the test volumes of the split, if there is one, and
-    other scans of their patients."""
+    other scans of their patients. Scans without labels, as the Decathlon's and nnU-Net's imagesTs,
+    are no test part: they are pretrained on."""
     split: Path | None = None
     """File of the split whose test volumes are left out, in place of the store's."""
     seed: int = 0

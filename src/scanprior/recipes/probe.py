@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from scanprior import transfer
-from scanprior.console import console, counted
+from scanprior.console import console, counted, say
 from scanprior.contracts import Encoder, InputError
 from scanprior.data.split import Split
 from scanprior.data.store import Store, Volume
@@ -23,6 +23,7 @@ from scanprior.nn import encoders, probes
 from scanprior.recipes.begin import check_numbers
 from scanprior.recipes.divide import divide
 from scanprior.recipes.grades import write_table
+from scanprior.recipes.seen import seen
 from scanprior.transfer import Channels
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
@@ -73,7 +74,8 @@ def probe(recipe: Probe) -> dict[str, Any]:
 
     Returns ``knn`` and ``linear`` (kappa, accuracy and auc each), ``intervals`` (the same, ``[low,
     high]`` of 95 %), ``majority`` (accuracy of always saying the training part's commonest grade),
-    ``cases``, ``features``, ``chosen`` (neighbours and l2 of each fold) and ``out``.
+    ``cases``, ``seen`` (how many of them the run was trained on, which is said too), ``features``,
+    ``chosen`` (neighbours and l2 of each fold) and ``out``.
 
     Raises:
         InputError: a store without grades, a start that does not fit, settings that cannot be.
@@ -88,6 +90,7 @@ def probe(recipe: Probe) -> dict[str, Any]:
         )
     splits = _splits(recipe, store, list(graded.values()))
     encoder = _encoder(recipe, store)
+    had = _seen(recipe, store, {i for split in splits for i in split.test if i in graded})
     device = engine.start(Training(accelerator=recipe.accelerator, precision="32")).device
     assert isinstance(encoder, nn.Module)
     encoder.to(device).eval()
@@ -108,6 +111,7 @@ def probe(recipe: Probe) -> dict[str, Any]:
     write_table(table.loc[:, shown], recipe.out)
     result = _summary(table, classes, recipe.seed) | {
         "cases": len(table),
+        "seen": had,
         "features": len(next(iter(vectors.values()))),
         "chosen": chosen,
         "out": str(recipe.out),
@@ -131,13 +135,27 @@ def _splits(recipe: Probe, store: Store, graded: list[Volume]) -> list[Split]:
         split = divide(store, graded, seed=recipe.seed)
         if split.test:
             return [split]
-    return Split.folds(graded, recipe.folds or 5, seed=recipe.seed, through=store)
+    folds = 5 if recipe.folds is None else recipe.folds
+    return Split.folds(graded, folds, seed=recipe.seed, through=store)
+
+
+def _seen(recipe: Probe, store: Store, tested: set[str]) -> int:
+    """How many of the images to score the run was trained on."""
+    had = 0 if recipe.run == "scratch" else len(seen(Path(recipe.run), store, tested))
+    if had:
+        say(
+            f"{recipe.run} was trained on {had} of the {len(tested)} images to be scored, on their "
+            "grades too if it was fine-tuned: the scores flatter it."
+        )
+    return had
 
 
 def _encoder(recipe: Probe, store: Store) -> Encoder:
     torch.manual_seed(recipe.seed)
     if recipe.run == "scratch":
         dims = recipe.spatial_dims or store.spatial_dims
+        if dims > store.spatial_dims:
+            raise InputError(f"{recipe.store} holds 2D images; leave out --spatial-dims {dims}.")
         return encoders.build(recipe.encoder, dims, store.channels, recipe.widths)
     about = transfer.about_start(Path(recipe.run))
     if about["spatial_dims"] > store.spatial_dims:

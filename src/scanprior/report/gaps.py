@@ -22,13 +22,7 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
         if cell := cells.get((start, labels)):
             said += _cell(f"{start} at {labels} labels", cell)
     said += _columns(results)
-    if results.folds:
-        said.append(
-            "No case was tested by two seeds, as in cross-validation: the seeds' predictions are "
-            "scored as one set. Intervals look at cases and at folds; that the folds' training "
-            "cases overlap is not in them."
-        )
-    elif len(results.seeds) == 1:
+    if len(results.seeds) == 1:
         said.append("There is one seed: the intervals hold no variation between seeds.")
     if "scratch" not in results.starts:
         said.append("There is no scratch: nothing can be compared with it.")

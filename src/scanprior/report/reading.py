@@ -72,7 +72,8 @@ def _table(path: Path, columns: Sequence[str]) -> Frame:
         with unpacked(path, "rt", encoding="utf-8", newline="") as file:
             lengths = [len(row) for row in csv.reader(file) if row]  # pandas fills short rows
     except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}); give a study's CSV.") from error
+        said = " ".join(str(error).split())
+        raise InputError(f"{path} cannot be read ({said}); give a study's CSV.") from error
     if min(lengths) < lengths[0]:
         raise InputError(f"{path} has a row that ends too early; restore it.")
     lacking = [column for column in columns if column not in rows.columns]

@@ -28,6 +28,13 @@ from scanprior.report.pictures import overlay_figure, plain, save, views_figure
 from scanprior.report.reading import read_results
 from scanprior.report.results import Results, Row
 
+_FILES = (
+    *(f"{name}.csv" for name in ("comparisons", "convergence", "costs", "labels_saved", "scores")),
+    *(f"{name}.csv" for name in ("slices", "starts", "steps")),
+    *(f"{name}.png" for name in ("convergence", "differences", "label_efficiency")),
+)
+"""Tables and figures, of which a report leaves out those that have nothing to show."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -92,6 +99,8 @@ def study_report(
         InputError: a picture is no PNG, or an overlay's arrays do not fit each other.
     """
     out.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:  # of an earlier report, which may have had tables that this one lacks
+        (out / name).unlink(missing_ok=True)
     scores = tables.score_table(results, seed)
     compared = comparisons.comparison_table(results, seed)
     slices = comparisons.slices_table(results, seed)

@@ -137,7 +137,8 @@ def tests(results: Results) -> str:
     together = "" if results.folds else ", and its seeds change together"
     said = (
         f"Difference: start minus what it is compared with, in the same cases and {networks}, with "
-        "the 95 % interval of the two-level bootstrap. p: paired permutation test, two-sided; a "
+        "the 95 % interval of the two-level bootstrap, widened as Student's t asks for so many "
+        f"cases and {networks} (2: 6.5 times). p: paired permutation test, two-sided; a "
         f"case is the unit{together} (all permutations listed, or {PERMUTATIONS} drawn). d_z: mean "
         "over standard deviation of the differences over cases. The test asks about other cases of "
         "this kind for the networks that were trained; the interval also asks about other "
@@ -145,6 +146,10 @@ def tests(results: Results) -> str:
         "or worse only where both show it."
     )
     if results.folds:
+        said += (
+            " No case was tested by two seeds: the folds' predictions are scored as one set; that "
+            "their training cases overlap is not in the intervals."
+        )
         said += " Seeds better: in how many folds the cases' share of the difference is above 0."
     if results.score == "kappa":
         said += " Of kappa the units of d_z are the jackknife's pseudo-values."
@@ -219,15 +224,16 @@ def _first(labels: int, rows: Sequence[Row]) -> str:
     soonest = min(row["reached_at_step"] for row in others)
     first = [row for row in others if row["reached_at_step"] == soonest]
     (scratch,) = (row for row in rows if row["start"] == "scratch")
-    if scratch["reached_at_step"] <= soonest:
+    if round(scratch["share_of_scratch"], 2) <= round(first[0]["share_of_scratch"], 2):
         return (
             f"At {labels} labels no start is at scratch's final validation score before scratch "
-            f"first is, after {_share(scratch)} of its steps."
+            f"first is, after {_share(scratch)} of its fine-tuning."
         )
     return (
         f"At {labels} labels {' and '.join(row['start'] for row in first)} "
         f"{'is' if len(first) == 1 else 'are'} the first at scratch's final validation score, "
-        f"after {_share(first[0])} of scratch's steps; scratch first is after {_share(scratch)}."
+        f"after {_share(first[0])} of scratch's fine-tuning; scratch first is after "
+        f"{_share(scratch)}."
     )
 
 

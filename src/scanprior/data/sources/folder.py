@@ -4,6 +4,7 @@ Four axes are channels, or time points with ``--fourth-axis times``: a case each
 so on, of one patient.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scanprior.data.sources.case import Case, Found, SourceOptions, case_of
 
 NAME = "folder"
 _PAIRS = (("images", "labels"), ("imagesTr", "labelsTr"))
+_CHANNEL = "_0000"
 
 
 def recognise(source: Path) -> bool:
@@ -57,12 +59,29 @@ def _scans(source: Path, options: SourceOptions) -> list[Case]:
     if source.is_file():
         data = source.with_suffix(".img") if suffix(source) == ".hdr" else source
         # a single file of an nnU-Net folder is the case that its folder would make of it
-        name = stem(source).removesuffix("_0000")
+        name = stem(source).removesuffix(_CHANNEL)
         return [case_of(name, (data if data.is_file() else source,), options)]
     paired = pairs(source, VOLUME)
     if paired is None:
-        return [case_of(named(source, p), (p,), options) for p in files_in(source, VOLUME)]
+        paths = files_in(source, VOLUME)
+        _check_labels(source, paths)
+        ids = [named(source, path) for path in paths]
+        if all(name.endswith(_CHANNEL) for name in ids):  # nnU-Net's, as in a folder of its own
+            ids = [name.removesuffix(_CHANNEL) for name in ids]
+        return [case_of(name, (p,), options) for name, p in zip(ids, paths, strict=True)]
     return [case_of(name, (path,), options, label=label) for name, path, label in paired]
+
+
+def _check_labels(source: Path, paths: Sequence[Path]) -> None:
+    """Raise :class:`InputError` where label maps below ``source`` would be taken for scans."""
+    folders = {folder for path in paths for folder in path.relative_to(source).parents}
+    for folder in sorted(folders):
+        for images, labels in _PAIRS:
+            if {folder / images, folder / labels} <= folders:
+                raise InputError(
+                    f"{source} holds images and label maps in {source / folder}; give that folder: "
+                    "what lies above it would take the label maps for scans."
+                )
 
 
 def _paired(
