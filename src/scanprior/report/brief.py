@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scanprior.contracts import InputError
-from scanprior.report.page import write
-from scanprior.report.pictures import (
+from scanprior.pictures import (
     RUNS,
     new_figure,
     overlay_figure,
@@ -19,6 +18,7 @@ from scanprior.report.pictures import (
     save,
     views_figure,
 )
+from scanprior.report.page import write
 
 
 def write_report(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
-from scanprior.report.pictures import RUNS, new_figure
+from scanprior.pictures import RUNS, new_figure
 from scanprior.report.results import BASELINES, SLICES, Row, base
 
 _MARKS = "osD^vP"

@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from scanprior.contracts import InputError
+from scanprior.pictures import overlay_figure, plain, save, views_figure
 from scanprior.report import charts, comparisons, tables, training, words
 from scanprior.report.gaps import gaps
 from scanprior.report.page import (
@@ -24,7 +25,6 @@ from scanprior.report.page import (
     page,
     write,
 )
-from scanprior.report.pictures import overlay_figure, plain, save, views_figure
 from scanprior.report.reading import read_results
 from scanprior.report.results import Results, Row
 
