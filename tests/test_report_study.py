@@ -12,7 +12,6 @@ from PIL import Image as Pillow
 from scanprior.cli import main
 from scanprior.contracts import InputError
 from scanprior.curves import labels_needed
-from scanprior.data.phantom import volume
 from scanprior.metrics.grading import macro_auc, quadratic_weighted_kappa
 from scanprior.report import (
     Report,
@@ -20,7 +19,6 @@ from scanprior.report import (
     comparisons,
     read_results,
     run_report,
-    study_report,
     tables,
     training,
     words,
@@ -792,24 +790,12 @@ def test_costs_and_failures(tmp_path):
 
 @pytest.mark.slow
 def test_pictures_of_the_caller(tmp_path):
-    image, label = volume(0, 0)
     path = written(segmentation(labels=(5, 10)), tmp_path)
     (tmp_path / "pictures" / "deep").mkdir(parents=True)
     Pillow.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "pictures" / "deep" / "a_b.png")
     run_report(Report(results=path))
     page = (tmp_path / "report" / "report.html").read_text()
     assert "<figcaption>a b</figcaption>" in page
-    study_report(
-        read_results(path),
-        tmp_path / "out",
-        title="t",
-        overlays=[{"case": "x<y", "image": image, "label": label, "predictions": {"p": label}}],
-        views={"rotation": np.stack([image, image])},
-    )
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert "Case x&lt;y." in page
-    assert "What rotation showed the encoder" in page
-    assert page.count("data:image/png;base64,") == 5
     (tmp_path / "pictures" / "bad.png").write_text("no")
     with pytest.raises(InputError, match=r"bad\.png is no PNG"):
         run_report(Report(results=path))

@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.table import Table
 
 from scanprior import pretext
 from scanprior.console import console, say
 from scanprior.contracts import InputError
 from scanprior.data import download
-from scanprior.data.crops import Crops, fitting_crop
 from scanprior.data.files import read_image, read_label
 from scanprior.data.phantom import write_decathlon
 from scanprior.data.prepare import Prepare, run_prepare
@@ -26,6 +24,7 @@ from scanprior.recipes.evaluate import Evaluate, run_evaluate
 from scanprior.recipes.finetune import Finetune, finetune
 from scanprior.recipes.predict import Predict, predict
 from scanprior.recipes.pretrain import Pretrain, pretrain
+from scanprior.recipes.shown import shown
 from scanprior.report import write_report
 from scanprior.saved import write_json
 
@@ -61,9 +60,8 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
     say(f"Pretraining ({recipe.task}) on images only")
     training = Training(steps=recipe.pretrain_steps, batch_size=4, lr=4e-3)
     task, run = pretext.find(recipe.task)(), out / recipe.task
-    trained = pretrain(
-        Pretrain(store=store, out=run, task=task, seed=recipe.seed, training=training)
-    )
+    pretraining = Pretrain(store=store, out=run, task=task, seed=recipe.seed, training=training)
+    trained = pretrain(pretraining)
     starts = {"scratch": "scratch", recipe.task: str(run)}
     found = {name: _start(recipe, source, split, name, start) for name, start in starts.items()}
     rows = [_row(recipe, name, *result) for name, result in found.items()]
@@ -84,7 +82,7 @@ def run_demo(recipe: Demo) -> dict[str, Any]:
         table=rows,
         curves={n: out / f"finetuned_{n}" / "metrics.jsonl" for n in found},
         overlays=[_overlay(source, out, split.test[0], list(found))],
-        views={recipe.task: _views(recipe, store)},
+        views={recipe.task: shown(pretraining)},
         note=note,
     )
     say(f"Report: {out / 'report' / 'report.md'}")
@@ -157,15 +155,6 @@ def _source(recipe: Demo) -> Path:
             say(f"{error} Going on with a synthetic phantom: its numbers mean nothing.")
         write_decathlon(phantom, labelled=80, unlabelled=60, seed=0)
     return phantom
-
-
-def _views(recipe: Demo, store: Path) -> np.ndarray:
-    """What the task showed the encoder of a few crops: ``(tiles, *s)``."""
-    volumes = list(Store(store))
-    crops = Crops(volumes, fitting_crop(volumes, 3), seed=recipe.seed, length=4)
-    batch = torch.stack([crop for i in range(4) if isinstance(crop := crops[i], torch.Tensor)])
-    views = pretext.find(recipe.task)().views(batch, torch.Generator().manual_seed(0))
-    return views.inputs.flatten(0, 1)[:8, 0].numpy()
 
 
 def _overlay(source: Path, out: Path, case: str, starts: list[str]) -> dict[str, Any]:

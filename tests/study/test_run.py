@@ -19,7 +19,8 @@ from scanprior.data.store import Store
 from scanprior.downstream.classification import Classification
 from scanprior.fit import loop
 from scanprior.metrics.segmentation import hard_dice
-from scanprior.study import Study, executors, run_study, work
+from scanprior.report import Report, run_report
+from scanprior.study import Study, executors, pictures, run_study, work
 from scanprior.study.plan import Slurm
 from scanprior.study.planner import plan
 from scanprior.study.results import CELLS, RESULTS
@@ -307,6 +308,34 @@ def test_a_dry_run_measures_and_writes_nothing(
     said = run_study(study)
     assert (said["done"], said["to_do"], said["pretrainings_to_do"]) == (2, 2, 0)
     assert "(done)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_a_study_shows(finished: Study, tmp_path: Path, tiny_study: Make) -> None:
+    """The report's page has the pictures inside it; again, only what is new is drawn."""
+    folder = finished.out / "pictures"
+    case = json.loads((finished.out / "split.json").read_text())["test"][0]
+    names = {f"{case}_{n}_labels_seed_0.png" for n in (1, 3)} | {"what_rotation_showed.png"}
+    assert {path.name for path in folder.iterdir()} == names
+    run_report(Report(results=finished.out, out=tmp_path / "report"))
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3 + len(names)
+    assert f"<figcaption>{case.replace('_', ' ')} 1 labels seed 0</figcaption>" in page
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    planned = plan(finished)
+    pictures.draw(planned, finished.out)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    copied = tmp_path / "copied"
+    pictures.draw(planned, copied)
+    assert {path.name for path in (copied / "pictures").iterdir()} == names
+    study = tiny_study(predictions=0, labels=(1,), starts=("scratch",))
+    run_study(study)
+    assert not (study.out / "pictures").exists()
+    (cell,) = (study.out / "cells").iterdir()
+    (cell / "predictions").mkdir()
+    (cell / "predictions" / f"{case}.b2nd").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=rf"{case}.b2nd cannot be read .*delete it"):
+        pictures.draw(plan(study), study.out)
 
 
 @pytest.mark.slow

@@ -92,13 +92,13 @@ class Volume:
         Raises :class:`InputError` where it cannot be read.
         """
         with self._naming(kind) as path:
-            array = _mapped(path)
+            array = mapped(path)
             check_size(math.prod(array.shape), path)
             return array[box]
 
     def _read(self, kind: str, shape: tuple[int, ...], box: Box) -> np.ndarray:
         with self._naming(kind) as path:
-            array = _mapped(path)
+            array = mapped(path)
             if tuple(array.shape) == shape:
                 return array[box]
         raise InputError(
@@ -222,7 +222,7 @@ def wrong_sizes(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _mapped(path: Path) -> Any:
+def mapped(path: Path) -> Any:
     """A stored array, to read boxes of. In one thread: a crop is few blocks, and to start and end
     threads for it takes longer than to unpack them."""
     return blosc2.open(str(path), mode="r", dparams={"nthreads": 1})

@@ -18,7 +18,7 @@ from scanprior.pictures import (
     save,
     views_figure,
 )
-from scanprior.report.page import write
+from scanprior.report.page import Block, Grid, Heading, Picture, Text, markdown, write
 
 
 def write_report(
@@ -46,37 +46,36 @@ def write_report(
         InputError: a ``metrics.jsonl`` cannot be read, or a label map does not fit its image.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = [f"# {title}", ""]
+    blocks: list[Block] = []
     if table:
-        text += [*_markdown(table), ""]
+        rows = [[str(row[head]) for head in table[0]] for row in table]
+        blocks.append(Grid(list(table[0]), rows))
     if curves:
         save(_curves({name: _rows(path) for name, path in curves.items()}), folder / "curves.png")
-        text += ["## Learning curves", "", "![Loss and validation Dice by step](curves.png)", ""]
+        blocks += [
+            Heading("Learning curves"),
+            Picture("curves.png", "Loss and validation Dice by step"),
+        ]
     for overlay in overlays:
-        file = f"case_{plain(overlay['case'])}.png"
+        name = overlay["case"]
+        file = f"case_{plain(name)}.png"
         save(overlay_figure(overlay), folder / file)
-        text += [
-            f"## Case {overlay['case']}",
-            "",
-            f"![Label and predictions of {overlay['case']}]({file})",
-            "",
-            "Filled: the label. Lines: the prediction. The views meet in the label's middle.",
-            "",
+        blocks += [
+            Heading(f"Case {name}"),
+            Picture(file, f"Label and predictions of {name}"),
+            Text("Filled: the label. Lines: the prediction. The views meet in the label's middle."),
         ]
     for name, tiles in views.items():
         file = f"views_{plain(name)}.png"
         save(views_figure(tiles), folder / file)
-        text += [f"## What {name} showed the encoder", "", f"![Views of {name}]({file})", ""]
-        text += ["A column a view; of a volume, the three planes through its middle.", ""]
+        blocks += [
+            Heading(f"What {name} showed the encoder"),
+            Picture(file, f"Views of {name}"),
+            Text("A column a view; of a volume, the three planes through its middle."),
+        ]
     if note:
-        text += [note, ""]
-    write(folder / "report.md", "\n".join(text))
-
-
-def _markdown(table: Sequence[Mapping[str, Any]]) -> list[str]:
-    heads = list(table[0])
-    rows = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in table)]
-    return ["| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |" for cells in rows]
+        blocks.append(Text(note))
+    write(folder / "report.md", markdown(title, blocks))
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ class Grid(NamedTuple):
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
-    file: str
+    file: str = ""
 
 
 class Picture(NamedTuple):
@@ -66,7 +66,7 @@ def markdown(title: str, blocks: Sequence[Block]) -> str:
             case Grid(heads, rows, file):
                 lines = [heads, ["---"] * len(heads), *rows]
                 table = ["| " + " | ".join(_plain(c) for c in cells) + " |" for cells in lines]
-                parts += ["\n".join(table), f"Numbers: [{file}]({file})"]
+                parts += ["\n".join(table), *([f"Numbers: [{file}]({file})"] if file else [])]
             case Picture(file, words):
                 parts.append(f"![{_plain(words)}]({file})")
     return "\n\n".join(parts) + "\n"
@@ -87,7 +87,7 @@ def _html(block: Block, folder: Path) -> str:
             return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
         case Grid(heads, rows, file):
             lines = [_row("th", heads), *(_row("td", row) for row in rows)]
-            note = f'<p class="file">Numbers: {html.escape(file)}</p>'
+            note = f'<p class="file">Numbers: {html.escape(file)}</p>' if file else ""
             return f'<div class="table"><table>{"".join(lines)}</table></div>{note}'
         case Picture(file, words):
             data = base64.b64encode((folder / file).read_bytes()).decode()

@@ -1,17 +1,16 @@
 """``scanprior report``: what a study found, as Markdown, CSV, PNG and one HTML page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from scanprior.contracts import InputError
-from scanprior.pictures import overlay_figure, plain, save, views_figure
+from scanprior.pictures import plain, save
 from scanprior.report import charts, comparisons, tables, training, words
 from scanprior.report.gaps import gaps
 from scanprior.report.page import (
@@ -48,7 +47,8 @@ class Report:
     metric: str = "auto"
     """The score to study: dice, nsd or kappa; by default dice, or kappa for grades."""
     pictures: Path | None = None
-    """A folder of PNGs to show at the end, by default ``pictures`` beside the results, if any."""
+    """A folder of PNGs to show at the end, by default ``pictures`` beside the results, where a
+    study leaves some."""
     title: str = "Does pretraining save labels?"
     """Of the report."""
     seed: int = 0
@@ -85,18 +85,14 @@ def study_report(
     title: str,
     seed: int = 0,
     pictures: Path | None = None,
-    overlays: Sequence[Mapping[str, Any]] = (),
-    views: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Write ``out``: ``report.md``, ``report.html``, a CSV a table and a PNG a figure.
 
     Args:
         pictures: a folder of PNGs, shown under their names.
-        overlays: cases to draw, as :func:`scanprior.report.write_report` takes them.
-        views: a pretext task's name to what it showed the encoder, ``(tiles, *s)``.
 
     Raises:
-        InputError: a picture is no PNG, or an overlay's arrays do not fit each other.
+        InputError: a picture is no PNG.
     """
     out.mkdir(parents=True, exist_ok=True)
     for name in _FILES:  # of an earlier report, which may have had tables that this one lacks
@@ -150,7 +146,7 @@ def study_report(
         blocks += [_grid(steps, "steps.csv", out), Text(words.STEPS)]
     if costs:
         blocks += [Heading("Costs"), Text(words.COSTS), _grid(costs, "costs.csv", out)]
-    blocks += _seen(out, pictures, overlays, views or {})
+    blocks += _seen(out, pictures)
     write(out / "report.html", page(title, blocks, out))
     write(out / "report.md", markdown(title, blocks))
     return {
@@ -177,27 +173,14 @@ def _ran(results: Results, out: Path) -> list[Block]:
     return [Points(results.ran.sentences), _grid(results.ran.table, "starts.csv", out)]
 
 
-def _seen(
-    out: Path,
-    pictures: Path | None,
-    overlays: Sequence[Mapping[str, Any]],
-    views: Mapping[str, np.ndarray],
-) -> list[Block]:
-    """Slices with overlays, and what each task showed the encoder."""
+def _seen(out: Path, pictures: Path | None) -> list[Block]:
+    """Slices with overlays, and what each task showed the encoder, as a study draws them."""
     blocks: list[Block] = []
-    for i, overlay in enumerate(overlays):
-        file = f"case_{i}_{plain(overlay['case'])}.png"
-        save(overlay_figure(overlay), out / file)
-        blocks.append(Picture(file, f"Case {overlay['case']}. Filled: label; lines: prediction."))
-    for i, (name, tiles) in enumerate(views.items()):
-        file = f"views_{i}_{plain(name)}.png"
-        save(views_figure(tiles), out / file)
-        blocks.append(Picture(file, f"What {name} showed the encoder: a column a view."))
     for i, path in enumerate(_pngs(pictures)):
         file = f"picture_{i}_{plain(path.stem)}.png"
         (out / file).write_bytes(path.read_bytes())
         blocks.append(Picture(file, path.stem.replace("_", " ")))
-    return [Heading("Pictures"), *blocks] if blocks else []
+    return [Heading("Pictures"), Text(words.PICTURES), *blocks] if blocks else []
 
 
 def _pngs(folder: Path | None) -> list[Path]:

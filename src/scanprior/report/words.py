@@ -32,6 +32,11 @@ COSTS = (
     "beside what else ran there. They say what was spent, not which start is faster."
 )
 
+PICTURES = (
+    "Of a case: filled is the label, lines are the predictions, a row a start; the planes meet in "
+    "the label's middle. What a task showed: a column a view; of a volume, its three middle planes."
+)
+
 _HEADS = {
     "low": "95 % low",
     "needs_low": "95 % low",

@@ -117,7 +117,7 @@ class Study:
     tolerance: float = 1.0
     """Distance in mm (pixels in photographs) within which the NSD counts a surface as found."""
     predictions: int = 3
-    """Test volumes whose predicted label maps every cell keeps."""
+    """Test volumes whose predicted label maps every cell keeps; the report shows the first."""
     executor: Literal["local", "processes", "slurm"] = "local"
     """local: one after the other; processes: several at once here; slurm: jobs of a cluster."""
     jobs: int = 2

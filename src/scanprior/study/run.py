@@ -11,7 +11,7 @@ from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.fit import engine
-from scanprior.study import about, executors
+from scanprior.study import about, executors, pictures
 from scanprior.study.checks import check_jobs
 from scanprior.study.estimate import estimate
 from scanprior.study.jobs import Job, Plan
@@ -26,7 +26,7 @@ def run_study(study: Study) -> dict[str, Any]:
 
     Leaves in ``study.out``: results.csv and cells.csv, rewritten after every cell; split.json
     (fold-0.json, ... of folds), study.json; and the run folders under ``pretrainings`` and
-    ``cells``.
+    ``cells``; and ``pictures`` of test cases and views.
 
     A dry run writes nothing and returns what :func:`scanprior.study.estimate.estimate` does.
 
@@ -75,6 +75,7 @@ def _run(study: Study, planned: Plan) -> dict[str, Any]:
         finally:
             executor.stop()
             about.write(study, planned)  # what has run says its version and device
+    pictures.draw(planned, study.out)
     states = {job.name: status(job) for job in planned.cells}
     failures = {n: s.reason for n, s in states.items() if s is not None and s.state == "failed"}
     return {
