@@ -86,7 +86,7 @@ study = Study(
         "supervised.lr=8e-3",
     ),
     finetuning=Training(steps=150, batch_size=4, lr=8e-3),
-    long_steps=450,  # 600 in all: about the time of a pretraining and a fine-tuning
+    long_steps=450,  # 600 in all, four times the others': longer than most pretrainings take
     validate_every=30,
     validation=20,
     test=50,

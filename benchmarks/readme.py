@@ -72,7 +72,8 @@ def study(folder: Path, score: str) -> list[list[str]]:
     scores, differences = (_rows(folder / f"{name}.csv") for name in ("scores", "comparisons"))
     labels = list(dict.fromkeys(row["labels"] for row in scores))
     seeds = {row["labels"]: row["seeds"] for row in scores if row["start"] == "scratch"}
-    table = [["start", *(f"{count} labels, {seeds[count]} seeds" for count in labels)]]
+    of = "folds" if json.loads((folder / "study.json").read_text())["ran"]["folds"] else "seeds"
+    table = [["start", *(f"{count} labels, {seeds[count]} {of}" for count in labels)]]
     scratch = {row["labels"]: float(row[score]) for row in scores if row["start"] == "scratch"}
     table.append(["scratch", *(f"{scratch[count]:.4f}" for count in labels)])
     differences = [row for row in differences if row["against"] == "scratch"]

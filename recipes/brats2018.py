@@ -41,9 +41,9 @@ the pretrainings' overrides:
     scanprior study recipes/brats2018.py --starts scratch --overrides \
         --finetuning.lr 1e-3 --out runs/brats2018/scratch
 
-Hardware and time: not measured, since no GPU was at hand and the paper's main text does not name
-its own. One GPU of 40 GB or more is our guess of what 128^3 crops need; less holds them with
---finetuning.accumulation 2 and --pretraining.accumulation 4. 156 cells of 40,000 steps and 11
+Hardware and time: not measured, and the paper's main text does not name its own. One GPU of 40 GB
+or more is our guess of what 128^3 crops need; less holds them with --finetuning.accumulation 2 and
+--pretraining.accumulation 4. 144 cells of 40,000 steps, 12 of scratch-long, of 440,000, and 11
 pretrainings will be weeks on one GPU, we expect: --dry-run tells how many on yours, --executor
 slurm spreads them.
 

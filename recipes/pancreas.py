@@ -30,9 +30,9 @@ own rate too, chosen by the validation curve and without the pretrainings' overr
     scanprior study recipes/pancreas.py --starts scratch --overrides \
         --finetuning.lr 1e-3 --out runs/pancreas/scratch
 
-Hardware and time: not measured, since no GPU was at hand and the paper's main text does not name
-its own. One GPU of 40 GB or more is our guess of what 128^3 crops need; less holds them with
---finetuning.accumulation 2 and --pretraining.accumulation 4. 180 cells of 40,000 steps and 10
+Hardware and time: not measured, and the paper's main text does not name its own. One GPU of 40 GB
+or more is our guess of what 128^3 crops need; less holds them with --finetuning.accumulation 2 and
+--pretraining.accumulation 4. 165 cells of 40,000 steps, 15 of scratch-long, of 440,000, and 10
 pretrainings will be weeks on one GPU, we expect: --dry-run tells how many on yours, --executor
 slurm spreads them.
 

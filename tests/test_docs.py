@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from scanprior import cli
 from scanprior.data.phantom import write_decathlon
+from scanprior.nn import encoders
 from scanprior.verbs import parse
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +44,10 @@ def test_python_example_runs(tmp_path, monkeypatch):
     assert len(example.strip().splitlines()) <= 12
     exec(compile(example, "README.md", "exec"), {})
     assert (tmp_path / "model" / "last.safetensors").is_file()
+    # as the paragraph after it says
+    told = json.loads(Path("run/encoder.json").read_text())
+    four = (told[name] for name in ("encoder", "spatial_dims", "in_channels", "widths"))
+    encoders.build(*four).load_state_dict(load_file("run/encoder.safetensors"))
 
 
 QUICK = {

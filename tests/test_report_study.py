@@ -261,9 +261,9 @@ def test_who_is_first_at_scratch_s_score(tmp_path):
         "scratch's fine-tuning; scratch first is after 67%."
     ]
     soon = {50: 0.5, 100: 0.7, 150: 0.7}
-    assert steps_said(tmp_path, {"scratch": rising, "cpc": soon, "rpl": soon}) == [
-        "At 5 labels cpc and rpl are the first at scratch's final validation score, after 50% of "
-        "scratch's fine-tuning; scratch first is after 67%."
+    assert steps_said(tmp_path, {"scratch": rising, "cpc": soon, "rpl": soon, "voxels": soon}) == [
+        "At 5 labels cpc, rpl and voxels are the first at scratch's final validation score, after "
+        "50% of scratch's fine-tuning; scratch first is after 67%."
     ]
     late = {50: 0.4, 100: 0.5, 150: 0.7}
     falling = {50: 0.7, 100: 0.6, 150: 0.6}

@@ -1,10 +1,11 @@
 """What a study lacks, in sentences: nothing is averaged over a gap without a word."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from scanprior.report.results import Cell, Results, Row, align, base
 from scanprior.report.tables import columns
+from scanprior.report.words import listed
 
 _NAMED = 5
 """Cases named in a sentence; the others are counted."""
@@ -49,7 +50,7 @@ def _absent(results: Results) -> list[str]:
         ("seeds", [seed for seed in ran.seeds if seed not in seeds]),
     ):
         if absent:
-            said.append(f"No start has test scores of the planned {what} {_listed(absent)}.")
+            said.append(f"No start has test scores of the planned {what} {listed(absent)}.")
     if more := sorted(results.there - ran.planned):
         said.append(
             f"{len(more)} cells are not of the study that study.json describes, the first "
@@ -81,14 +82,14 @@ def _unequal(results: Results) -> list[str]:
         if (cell := cells.get((start, labels))) and set(results.seeds) - set(cell.seeds):
             short.setdefault((labels, tuple(cell.seeds)), []).append(start)
     said = [
-        f"Without test scores at {_listed(absent)} labels: {_listed(starts)}."
+        f"Without test scores at {listed(absent)} labels: {listed(starts)}."
         for absent, starts in without.items()
     ]
     for (labels, seeds), starts in short.items():
         absent = [seed for seed in results.seeds if seed not in seeds]
         said.append(
-            f"Without seed {_listed(absent)} at {labels} labels: {_listed(starts)}; a row there is "
-            f"over {_listed(seeds)}, and is compared with other starts in those seeds only"
+            f"Without seed {listed(absent)} at {labels} labels: {listed(starts)}; a row there is "
+            f"over {listed(seeds)}, and is compared with other starts in those seeds only"
             f"{', with no variation between seeds in its intervals' * (len(seeds) == 1)}."
         )
     return said
@@ -107,7 +108,7 @@ def _cell(name: str, cell: Cell) -> list[str]:
     more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
     return [
         f"{name} has no complete score of {len(dropped)} of {len(tested)} cases "
-        f"({_listed(dropped[:_NAMED])}{more}): its row and its comparisons leave them out."
+        f"({listed(dropped[:_NAMED])}{more}): its row and its comparisons leave them out."
     ]
 
 
@@ -134,7 +135,7 @@ def _budgets(results: Results) -> list[str]:
         if len(budgets) > 1:
             said.append(
                 f"At {labels} labels the starts were not fine-tuned for the same number of steps "
-                f"({_listed(budgets)}): part of a difference may be that."
+                f"({listed(budgets)}): part of a difference may be that."
             )
     return said
 
@@ -150,7 +151,7 @@ def _steps(results: Results, curves: Sequence[Row]) -> list[str]:
         if (start, labels, step) not in there:
             lacking.setdefault((str(start), int(labels)), set()).add(int(step))
     said = [
-        f"{start} at {labels} labels: the validation score at step {_listed(sorted(steps))} is not "
+        f"{start} at {labels} labels: the validation score at step {listed(sorted(steps))} is not "
         "known for every seed and class, and left out of the convergence curve."
         for (start, labels), steps in lacking.items()
     ]
@@ -162,11 +163,6 @@ def _steps(results: Results, curves: Sequence[Row]) -> list[str]:
             short.setdefault((labels, count), []).append(start)
     return said + [
         f"The convergence curve is over {count} of {seeds} seeds at {labels} labels: "
-        f"{_listed(starts)}."
+        f"{listed(starts)}."
         for (labels, count), starts in short.items()
     ]
-
-
-def _listed(items: Iterable[object]) -> str:
-    words: Sequence[str] = [str(item) for item in items]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -67,6 +67,12 @@ _HEADS = {
 }
 
 
+def listed(items: Iterable[object]) -> str:
+    """a, b and c."""
+    words = [str(item) for item in items]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def head(column: str) -> str:
     """A column's name as it is shown."""
     return _HEADS.get(column, column)
@@ -235,7 +241,7 @@ def _first(labels: int, rows: Sequence[Row]) -> str:
             f"first is, after {_share(scratch)} of its fine-tuning."
         )
     return (
-        f"At {labels} labels {' and '.join(row['start'] for row in first)} "
+        f"At {labels} labels {listed(row['start'] for row in first)} "
         f"{'is' if len(first) == 1 else 'are'} the first at scratch's final validation score, "
         f"after {_share(first[0])} of scratch's fine-tuning; scratch first is after "
         f"{_share(scratch)}."
