@@ -78,6 +78,13 @@ def test_from_a_pretext_run(store: Path, tmp_path: Path) -> None:
     assert any(not torch.equal(free[f"encoder.{n}"], t) for n, t in encoder.items())
 
 
+def test_a_pretraining_is_no_model(tmp_path: Path) -> None:
+    """It is finished, and yet knows no labels: the sentence says what is missing."""
+    (tmp_path / "encoder.safetensors").touch()
+    with pytest.raises(InputError, match="is a pretraining, which knows no labels; fine-tune it"):
+        load_finetuned(tmp_path)
+
+
 def test_slices_of_volumes(store: Path, tmp_path: Path) -> None:
     start = pretrained(store, tmp_path / "pretext", spatial_dims=2, crop=(16, 16))
     said = finetune(recipe(store, tmp_path / "run", start=str(start), widths=None, crop=(16, 16)))

@@ -33,9 +33,7 @@ def seen(run: Path, store: Store, test: Collection[str]) -> set[str]:
     if theirs is None:
         return set()
     both = [*store, *(volume for volume in theirs if volume.id in trained)]
-    if not relatives(both, test) & trained:
-        return set()
-    return {case for case in test if relatives(both, {case}) & trained}
+    return relatives(both, trained) & set(test)
 
 
 def _store(run: Path) -> Store | None:
