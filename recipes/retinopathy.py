@@ -40,9 +40,9 @@ overrides:
         --finetuning.lr 5e-4 --out runs/retinopathy/scratch
 
 Hardware and time: not measured, and the paper's main text does not name its own. DenseNet-121 at
-224^2 fits GPUs of 16 GB by our guess. 175 cells of 2,610 steps are short, the 25 pretrainings of
-100,000 steps (5 with UK Biobank) and scratch-long are not: --dry-run tells how long on yours,
---executor slurm spreads them.
+224^2 fits GPUs of 16 GB by our guess. 150 cells of 2,610 steps are short, the 25 of scratch-long
+and the 25 pretrainings of 100,000 steps (5 with UK Biobank) are not: --dry-run tells how long on
+yours, --executor slurm spreads them.
 
 The paper shows curves (Figures 4 and 6) and gives no numbers in its main text: pretrained starts
 beat scratch at few labels, pretraining on UK Biobank beats pretraining on Kaggle's own photographs.

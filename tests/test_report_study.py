@@ -23,6 +23,7 @@ from scanprior.report import (
     training,
     words,
 )
+from scanprior.report.findings import findings
 from scanprior.report.gaps import gaps
 from scanprior.report.ran import Ran
 from scanprior.statistics import holm, interval, mean_score, replicates
@@ -251,30 +252,56 @@ def steps_said(tmp_path, reached):
     ]
     rows = pd.concat([rows, pd.DataFrame(points, columns=COLUMNS)])
     results = read_results(written(rows, tmp_path))
-    return words.findings([], [], training.steps_table(results))
+    return findings([], [], training.steps_table(results))
 
 
 def test_who_is_first_at_scratch_s_score(tmp_path):
     rising = {50: 0.4, 100: 0.6, 150: 0.6}
+    goal = "at scratch's final validation score"
     assert steps_said(tmp_path, {"scratch": rising, "cpc": {50: 0.6, 100: 0.5, 150: 0.7}}) == [
-        "At 5 labels cpc is the first at scratch's final validation score, after at most 33% of "
-        "scratch's fine-tuning; scratch first is after 67%."
+        f"At 5 labels cpc is the first {goal}, after at most 33% of its steps of fine-tuning; "
+        "scratch first is after 67%."
     ]
     soon = {50: 0.5, 100: 0.7, 150: 0.7}
     assert steps_said(tmp_path, {"scratch": rising, "cpc": soon, "rpl": soon, "voxels": soon}) == [
-        "At 5 labels cpc, rpl and voxels are the first at scratch's final validation score, after "
-        "50% of scratch's fine-tuning; scratch first is after 67%."
+        f"At 5 labels cpc, rpl and voxels are the first {goal}, after 50% of its steps of "
+        "fine-tuning; scratch first is after 67%."
     ]
-    late = {50: 0.4, 100: 0.5, 150: 0.7}
     falling = {50: 0.7, 100: 0.6, 150: 0.6}
-    for mine in (late, falling):
-        assert steps_said(tmp_path, {"scratch": falling, "cpc": mine}) == [
-            "At 5 labels no start is at scratch's final validation score before scratch first is, "
-            "after at most 33% of its fine-tuning."
-        ]
+    assert steps_said(tmp_path, {"scratch": falling, "cpc": {50: 0.4, 100: 0.5, 150: 0.7}}) == [
+        f"At 5 labels no pretrained start is {goal} before scratch, which first is after at most "
+        "33% of its steps."
+    ]
+    assert steps_said(tmp_path, {"scratch": falling, "cpc": falling}) == [
+        f"At 5 labels cpc is {goal} when scratch is, after at most 33% of its steps."
+    ]
+    assert steps_said(tmp_path, {"scratch": rising, "cpc": dict.fromkeys(rising, 0.1)}) == [
+        f"At 5 labels no pretrained start reaches {goal.removeprefix('at ')}."
+    ]
     assert steps_said(tmp_path, {"scratch": rising, "scratch-2d": soon}) == [
         "Nothing can be said: there is no start to compare with scratch."
     ]
+
+
+def test_scratch_without_a_step_that_its_seeds_share(tmp_path):
+    """It has no row of its own then; a start that shares a seed with it has."""
+    rows = segmentation(labels=(5,), seeds=2)
+    rows = rows[~((rows["start"] == "rotation") & (rows["seed"] == 1))]
+    other = (rows["part"] == "validation") & (rows["seed"] == 1)
+    rows.loc[other, "step"] += 1
+    run_report(Report(results=written(rows, tmp_path)))
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "At 5 labels rotation is the first at scratch's final validation score, after" in text
+
+
+def test_a_start_with_another_score_only(tmp_path):
+    rows = segmentation(labels=(5, 10))
+    rows.loc[rows["metric"] == "hd95", ["metric", "value"]] = ["nsd", 0.5]
+    alone = (rows["start"] == "rotation") & (rows["labels"] == 5) & (rows["metric"] == "dice")
+    rows = rows[~(alone & (rows["part"] == "test"))]
+    assert "Without test scores at 5 labels: rotation." in said(
+        read_results(written(rows, tmp_path))
+    )
 
 
 def test_scratch_on_slices_is_no_pretrained_start(tmp_path):
@@ -297,7 +324,7 @@ def test_beyond_scratch_s_curve_its_ends_are_named(tmp_path):
         "scratch_needs": 9.0,
         "verdict": "saves labels",
     }
-    assert words.findings([], [five], []) == [
+    assert findings([], [five], []) == [
         "cpc at 5 labels scores what scratch needs 9.0 labels for (fewer than 5 to more than 10)."
     ]
     assert ten["verdict"] == "cannot be said: above scratch at 10 labels, its most"
@@ -308,7 +335,7 @@ def test_a_column_over_fewer_cases_is_said(tmp_path):
     some = (rows["start"] == "rotation") & (rows["labels"] == 5) & (rows["metric"] == "hd95")
     rows.loc[some & (rows["case"] > "case_01"), "value"] = np.nan
     assert said(read_results(written(rows, tmp_path))) == [
-        "hd95 of rotation at 5 labels is over 2 of its 12 cases, which have it."
+        "hd95 is over 2 of the row's 12 cases, which have it: rotation at 5 labels."
     ]
 
 
@@ -324,8 +351,7 @@ def test_a_run_that_saw_test_cases_is_said(tmp_path):
         seen={"rotation": 2},
     )
     assert said(dataclasses.replace(results, ran=told)) == [
-        "rotation is of a run that was trained on the images of 2 of the test cases: its scores "
-        "flatter it."
+        "rotation was trained on the images of 2 of the test cases: its scores flatter it."
     ]
 
 
@@ -336,6 +362,12 @@ def test_nothing_stays_of_an_earlier_report(tmp_path):
     left = {path.name for path in (tmp_path / "report").iterdir()}
     assert not left & {"comparisons.csv", "labels_saved.csv", "differences.png"}
     assert {"scores.csv", "report.md", "label_efficiency.png"} <= left
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "steps.csv").write_text("of somebody's own")
+    written(rows, mine).rename(mine / "slices.csv")
+    run_report(Report(results=mine / "slices.csv", out=mine))
+    assert (mine / "slices.csv").is_file()
 
 
 def test_the_newer_of_two_results_is_read(tmp_path):

@@ -293,10 +293,8 @@ def test_label_maps_below_are_not_taken_for_scans(tmp_path):
 
 
 def test_the_channel_s_number_is_no_part_of_a_name(tmp_path):
-    """Of a plain folder only where every file has it: nnU-Net's own predictions lack it too."""
-    for name in ("a_0000", "b_0000"):
+    """Of a plain folder, of a scan with one channel: nnU-Net's own predictions lack it too."""
+    for name in ("a_0000", "b_0000", "b_0001", "c", "c_0000", "d_0001", "e_00001"):
         nifti(tmp_path / f"{name}.nii.gz")
-    assert [case.id for case in sources.find(tmp_path, None, NONE)] == ["a", "b"]
-    nifti(tmp_path / "b_0001.nii.gz")
     found = [case.id for case in sources.find(tmp_path, None, NONE)]
-    assert found == ["a_0000", "b_0000", "b_0001"]
+    assert found == ["a", "b_0000", "b_0001", "c", "c_0000", "d_0001", "e_00001"]

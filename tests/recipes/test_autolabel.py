@@ -230,8 +230,11 @@ def test_nothing_stays_of_a_volume_that_left_the_store(store: Path, tmp_path: Pa
     mine = recipe(store, tmp_path / "auto")
     autolabel(mine)
     index = json.loads((store / "index.json").read_text())
+    for record in index["volumes"]:
+        del record["stored"]  # as of an older scanprior
     gone = index["volumes"].pop(3)["id"]
     (store / "index.json").write_text(json.dumps(index))
     autolabel(mine)
     assert len(Store(tmp_path / "auto")) == 11
+    assert all(volume.read().any() for volume in Store(tmp_path / "auto"))
     assert not [path for path in files(tmp_path / "auto") if gone in path]

@@ -149,9 +149,9 @@ def test_images_that_the_run_was_trained_on_are_told(
     run = pretrained(store, tmp_path / "run", (24, 24))
     found = probe(recipe(store, tmp_path / "a.csv", run=str(run), folds=2))
     assert (found["cases"], found["seen"]) == (60, 60)
-    assert "was trained on 60 of the 60 images to be scored" in capsys.readouterr().err
+    assert "was trained on the images of 60 of the test cases" in capsys.readouterr().err
     assert probe(recipe(store, tmp_path / "b.csv", folds=2))["seen"] == 0
-    assert "to be scored" not in capsys.readouterr().err
+    assert "was trained on" not in capsys.readouterr().err
 
 
 def test_settings_that_cannot_be(tmp_path: Path) -> None:

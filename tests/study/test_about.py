@@ -55,7 +55,7 @@ def test_the_report_says_what_was_run_from_the_committed_files_alone(
         f"{digest[:12]}.",
         "Fine-tuned for segmentation with 1, 3 labels and the seeds 0; 1 validation and 2 test "
         "cases.",
-        "Pretrainings of a start: one, which all seeds share.",
+        "One pretraining for all seeds: rotation.",
     ):
         assert said in text
     told = ["2", "2", "0.001", "16x16x16"]
@@ -112,7 +112,7 @@ def test_another_run_s_pretraining_and_each_seed_s_own(
     assert flat["finetuning_batch_size"] == 32
     assert ran["encoder"] == {"name": "small", "channels": {}}  # nothing has begun
     assert ran["scanprior"] == []
-    assert ran["pretrain_each_seed"]
+    assert ran["pretrainings"] == {"rotation": "each seed"}
 
 
 def test_nothing_in_it_says_where_the_machine_keeps_its_files(

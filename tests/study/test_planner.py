@@ -318,7 +318,7 @@ def test_bad_input_is_refused_before_work(
     tiny_study: Make, told: dict[str, object], sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        check_jobs(plan(tiny_study(**told)))
+        check_jobs(tiny_study(**told), plan(tiny_study(**told)))
 
 
 def test_grades_without_the_word_for_them(tiny_study: Make, store: Path) -> None:
@@ -327,13 +327,13 @@ def test_grades_without_the_word_for_them(tiny_study: Make, store: Path) -> None
         record |= {"labelled": False, "grade": 1}
     (store / "index.json").write_text(json.dumps(index | {"classes": 0}))
     with pytest.raises(InputError, match="for its grades say classification"):
-        check_jobs(plan(tiny_study()))
+        check_jobs(tiny_study(), plan(tiny_study()))
 
 
 def test_a_run_that_saw_test_volumes_is_known(
     tiny_study: Make, store: Path, tmp_path: Path
 ) -> None:
-    """By its ids where the data are the same, else by patient and bytes; or not at all."""
+    """By ids where the data are the same, else by bytes; or through what it started from."""
     given = tmp_path / "given.json"
     Split(("ball_04", "ball_05"), ("ball_07",), ("ball_00", "ball_02", "ball_03"), 0).save(given)
     same, far = tmp_path / "same", tmp_path / "far"
@@ -346,21 +346,31 @@ def test_a_run_that_saw_test_volumes_is_known(
         return {cell.start: cell.seen for cell in plan(study).cells}
 
     assert seen(starts[:2]) == {"scratch": 0, "same": 3}
-    other = other_store(store, tmp_path / "other")
+    other = other_store(store, tmp_path / "other", digest="balls")
     shutil.copytree(same, far)
     told = json.loads((far / "recipe.json").read_text())
     (far / "recipe.json").write_text(json.dumps(told | {"store": str(other)}))
     (far / "cases.json").write_text('{"train": ["far_0", "far_1", "far_2"]}')
-    index = store / "index.json"
-    index.write_text(index.read_text().replace('"digest": "balls"', '"digest": "others"'))
-    assert seen() == {"scratch": 0, "same": 3, "far": 2}
+    for folder, name in ((store, "others"), (tmp_path / "copy", "balls")):
+        if folder != store:
+            shutil.copytree(store, folder, symlinks=True)
+        index = json.loads((folder / "index.json").read_text())
+        (folder / "index.json").write_text(json.dumps(index | {"digest": name}))
+    (same / "recipe.json").write_text(json.dumps(told | {"store": str(tmp_path / "copy")}))
+    # far_0 is ball_00's patient, not its image; far_2 has the bytes of ball_02
+    assert seen() == {"scratch": 0, "same": 3, "far": 1}
     study = tiny_study(starts=starts, labels=(1,), split=given)
     study.out.mkdir()
     about.write(study, plan(study))
     rows = json.loads((study.out / "study.json").read_text())["ran"]["starts"]
-    assert [row.get("seen") for row in rows] == [None, 3, 2]
-    (far / "recipe.json").unlink()
+    assert [row.get("seen") for row in rows] == [None, 3, 1]
+    (far / "cases.json").write_text('{"train": []}')
     assert seen()["far"] == 0
+    (far / "recipe.json").write_text(json.dumps(told | {"start": str(same)}))
+    assert seen()["far"] == 3, "what it started from had seen them"
+    for text in ("{}", "[]", '{"store": null, "start": 3}', json.dumps(told | {"store": "gone"})):
+        (far / "recipe.json").write_text(text)
+        assert seen()["far"] == 0, "nothing is known"
     (same / "cases.json").write_text('{"train": [1]}')
     with pytest.raises(InputError, match=r"cases.json is damaged"):
         seen()

@@ -188,7 +188,8 @@ def clear(store: Path, kept: Sequence[dict[str, Any]]) -> None:
     volume, the index goes as well, and first."""
     if not kept:
         (store / INDEX).unlink(missing_ok=True)
-    arrays = {f"{record['id']}.{kind}.b2nd" for record in kept for kind in record["stored"]}
+    kinds = {False: ("image",), True: ("image", "label")}
+    arrays = {f"{r['id']}.{kind}.b2nd" for r in kept for kind in kinds[bool(r["labelled"])]}
     for path in (store / "volumes").glob("*.b2nd"):
         if path.name not in arrays:
             path.unlink()

@@ -26,7 +26,7 @@ from scanprior.recipes.begin import (
     rehearse,
 )
 from scanprior.recipes.divide import chosen, divide, keep, volumes_of
-from scanprior.recipes.seen import seen
+from scanprior.recipes.seen import flattered, seen
 from scanprior.recipes.supervision import supervision
 from scanprior.saved import save_weights, write_json
 from scanprior.transfer import COVERAGE, Channels
@@ -155,10 +155,7 @@ def _train(planned: Plan) -> dict[str, Any]:
     if recipe.start != "scratch" and (
         had := seen(Path(recipe.start), Store(recipe.store), split.test)
     ):
-        say(
-            f"{recipe.start} was trained on the images of {len(had)} test volumes of this split: "
-            "scores on them flatter the start; pretrain again now that the split is there."
-        )
+        say(f"{flattered(recipe.start, len(had))}; pretrain again now that the split is there.")
     if recipe.split is None:
         keep(split, recipe.store)
     used = {"train": [v.id for v in train], "validation": [v.id for v in validation]}

@@ -23,7 +23,7 @@ from scanprior.nn import encoders, probes
 from scanprior.recipes.begin import check_numbers
 from scanprior.recipes.divide import divide
 from scanprior.recipes.grades import write_table
-from scanprior.recipes.seen import seen
+from scanprior.recipes.seen import flattered, seen
 from scanprior.transfer import Channels
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
@@ -143,10 +143,7 @@ def _seen(recipe: Probe, store: Store, tested: set[str]) -> int:
     """How many of the images to score the run was trained on."""
     had = 0 if recipe.run == "scratch" else len(seen(Path(recipe.run), store, tested))
     if had:
-        say(
-            f"{recipe.run} was trained on {had} of the {len(tested)} images to be scored, on their "
-            "grades too if it was fine-tuned: the scores flatter it."
-        )
+        say(f"{flattered(recipe.run, had)}.")
     return had
 
 

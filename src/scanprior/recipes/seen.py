@@ -1,44 +1,74 @@
 """What a run was trained on, of what it is to be tested on."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from scanprior import transfer
 from scanprior.contracts import InputError
 from scanprior.data.kept import wrong
-from scanprior.data.split import relatives
-from scanprior.data.store import INDEX, Store
+from scanprior.data.store import Store, Volume
 from scanprior.saved import read_json
 
 
 def seen(run: Path, store: Store, test: Collection[str]) -> set[str]:
-    """Those of ``test``, volumes of ``store``, whose images the training of ``run`` had.
+    """Those of ``test``, volumes of ``store``, whose images ``run`` was trained on, or a run that
+    it started from.
 
-    In another store than the run's they are found by patient and by bytes, where the run's still
-    lies where its recipe says. Nothing is known, and nothing found, of a run without a
-    ``cases.json``.
+    By their ids where a run's data are the store's, else by their bytes, where the run's store
+    still lies where its recipe says. What cannot be known so is not found.
 
-    Raises :class:`InputError` where that file is damaged.
+    Raises :class:`InputError` where a ``cases.json`` is damaged.
     """
+    had: set[str] = set()
+    for one in _line(run):
+        had |= _seen(one, store, test)
+    return had
+
+
+def flattered(name: str, count: int) -> str:
+    """What is said of a run, or of a start, that :func:`seen` finds ``count`` test cases of."""
+    return f"{name} was trained on the images of {count} of the test cases: its scores flatter it"
+
+
+def _line(run: Path) -> Iterator[Path]:
+    """The run, and those that it started from, each from the next."""
+    passed: set[Path] = set()
+    while run.is_dir() and run.resolve() not in passed:
+        passed.add(run.resolve())
+        yield run
+        start = _recipe(run).get("start")
+        run = Path(start) if isinstance(start, str) else Path()
+
+
+def _seen(run: Path, store: Store, test: Collection[str]) -> set[str]:
+    """Of this run alone."""
     path = run / "cases.json"
     if not path.is_file():
         return set()
     kept = read_json(path)
     if (said := wrong({"train": list[str]}, kept)) is not None:
         raise InputError(f"{path} is damaged ({said}); restore it, or leave the file out.")
-    trained = set(kept["train"])
-    if transfer.about_start(run).get("data") == store.digest:
-        return trained & set(test)
-    theirs = _store(run)
-    if theirs is None:
+    try:
+        data = transfer.about_start(run).get("data")
+        if data == store.digest:
+            return set(kept["train"]) & set(test)
+        theirs = Store(Path(str(_recipe(run).get("store"))))
+    except InputError:  # a run without weights, a store that is no more
         return set()
-    both = [*store, *(volume for volume in theirs if volume.id in trained)]
-    return relatives(both, trained) & set(test)
+    if theirs.digest != data:  # another one by now
+        return set()
+    trained = set(kept["train"])
+    shown = {_bytes(volume) for volume in theirs if volume.id in trained} - {None}
+    return {volume.id for volume in store.of(sorted(test)) if _bytes(volume) in shown}
 
 
-def _store(run: Path) -> Store | None:
-    """The run's, where it is still there."""
-    recipe = run / "recipe.json"
-    told = read_json(recipe) if recipe.is_file() else {}
-    folder = Path(told.get("store", "")) if isinstance(told, dict) else Path()
-    return Store(folder) if (folder / INDEX).is_file() else None
+def _bytes(volume: Volume) -> str | None:
+    hashed = volume.record.get("sha256")  # several, where a file is a channel
+    return None if hashed is None else str(hashed)
+
+
+def _recipe(run: Path) -> dict[str, Any]:
+    path = run / "recipe.json"
+    told = read_json(path) if path.is_file() else {}
+    return told if isinstance(told, dict) else {}

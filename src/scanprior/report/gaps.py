@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+from scanprior.recipes.seen import flattered
 from scanprior.report.results import Cell, Results, Row, align, base
 from scanprior.report.tables import columns
 from scanprior.report.words import listed
@@ -32,8 +33,7 @@ def gaps(results: Results, curves: Sequence[Row]) -> list[str]:
 
 def _seen(results: Results) -> list[str]:
     return [
-        f"{start} is of a run that was trained on the images of {count} of the test cases"
-        f"{' of a fold' if results.folds else ''}: its scores flatter it."
+        f"{flattered(start, count)}{' (in a fold, at most)' if results.folds else ''}."
         for start, count in (results.ran.seen.items() if results.ran else ())
     ]
 
@@ -114,16 +114,18 @@ def _cell(name: str, cell: Cell) -> list[str]:
 
 def _columns(results: Results) -> list[str]:
     """Other scores, or classes, that fewer cases have than the score."""
-    scored, said = results.cells(), list[str]()
+    scored, short = results.cells(), dict[tuple[str, int, int], list[str]]()
     for name, cells in columns(results).items():
         for (start, labels), cell in cells.items():
-            mine, whole = align([cell]), align([scored[start, labels]])
+            whole = align([scored[start, labels]]) if (start, labels) in scored else None
+            mine = align([cell])
             if mine and whole and len(mine.cases) < len(whole.cases):
-                said.append(
-                    f"{name} of {start} at {labels} labels is over {len(mine.cases)} of its "
-                    f"{len(whole.cases)} cases, which have it."
-                )
-    return said
+                counts = (name, len(mine.cases), len(whole.cases))
+                short.setdefault(counts, []).append(f"{start} at {labels}")
+    return [
+        f"{name} is over {few} of the row's {many} cases, which have it: {listed(rows)} labels."
+        for (name, few, many), rows in short.items()
+    ]
 
 
 def _budgets(results: Results) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +96,22 @@ def _sentences(told: dict[str, Any], names: dict[str, str]) -> list[str]:
         f"{_span(told['test'])} test cases"
         + (f" in each of {told['folds']} folds, a seed a fold." if told["folds"] else ".")
     )
-    if any(row.get("pretraining_steps") for row in told["starts"]):
-        said.append(f"Pretrainings of a start: {_pretrainings(told)}.")
+    said += [
+        f"One pretraining for {one_for}: {_joined(start for start, _ in starts)}."
+        for one_for, starts in groupby(_pretrainings(told), key=lambda pair: pair[1])
+    ]
     return said
 
 
-def _pretrainings(told: dict[str, Any]) -> str:
-    if told["folds"]:
-        # An older scanprior did not count them, and had one a fold.
-        return "one, which all folds share" if told.get("pretrainings") == 1 else "one a fold"
-    return "one for every seed" if told["pretrain_each_seed"] else "one, which all seeds share"
+def _pretrainings(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """Start and what it has one pretraining for, those for the same together."""
+    if "pretrainings" in told:
+        return sorted(told["pretrainings"].items(), key=lambda pair: pair[1])
+    # an older scanprior, which told of a study's pretrainings as a whole
+    one_for = "each seed" if told["pretrain_each_seed"] else "all seeds"
+    one_for = "each fold" if told["folds"] else one_for
+    starts = [row["start"] for row in told["starts"] if row.get("pretraining_steps")]
+    return [(str(start), one_for) for start in starts]
 
 
 def _store(told: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from PIL import UnidentifiedImageError
 from scanprior.contracts import InputError
 from scanprior.pictures import plain, save
 from scanprior.report import charts, comparisons, tables, training, words
+from scanprior.report.findings import findings
 from scanprior.report.gaps import gaps
 from scanprior.report.page import (
     Block,
@@ -63,12 +64,12 @@ def run_report(recipe: Report) -> dict[str, Any]:
     """
     path = recipe.results
     if path.is_dir():
-        plain, packed = path / "results.csv", path / "results.csv.gz"
-        # a study writes the plain one; the other may be of an earlier day
-        path = packed if packed.is_file() and not plain.is_file() else plain
+        unpacked, packed = path / "results.csv", path / "results.csv.gz"
+        # a study writes the first; the other may be of an earlier day
+        path = packed if packed.is_file() and not unpacked.is_file() else unpacked
     results = read_results(path, recipe.metric)
     beside = path.with_name("pictures")
-    folder = recipe.pictures or (beside if beside.is_dir() else None)
+    folder = recipe.pictures or (beside if any(beside.rglob("*.png")) else None)
     return study_report(
         results,
         recipe.out or path.with_name("report"),
@@ -95,8 +96,9 @@ def study_report(
         InputError: a picture is no PNG.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for name in _FILES:  # of an earlier report, which may have had tables that this one lacks
-        (out / name).unlink(missing_ok=True)
+    if (out / "report.md").is_file():  # an earlier one, which may have tables that this one lacks
+        for path in {out / name for name in _FILES} - {results.path}:
+            path.unlink(missing_ok=True)
     scores = tables.score_table(results, seed)
     compared = comparisons.comparison_table(results, seed)
     slices = comparisons.slices_table(results, seed)
@@ -110,7 +112,7 @@ def study_report(
     )
 
     blocks: list[Block] = [Text(words.study(results))]
-    blocks += [Heading("What it says"), Points(words.findings(compared, saved, steps))]
+    blocks += [Heading("What it says"), Points(findings(compared, saved, steps))]
     blocks.append(Heading("What is missing"))
     blocks.append(Points(lacking) if lacking else Text("Nothing: every start has every cell."))
     blocks += [Heading("What was run"), *_ran(results, out)]
@@ -146,7 +148,7 @@ def study_report(
         blocks += [_grid(steps, "steps.csv", out), Text(words.STEPS)]
     if costs:
         blocks += [Heading("Costs"), Text(words.COSTS), _grid(costs, "costs.csv", out)]
-    blocks += _seen(out, pictures)
+    blocks += _pictures(out, pictures)
     write(out / "report.html", page(title, blocks, out))
     write(out / "report.md", markdown(title, blocks))
     return {
@@ -173,14 +175,15 @@ def _ran(results: Results, out: Path) -> list[Block]:
     return [Points(results.ran.sentences), _grid(results.ran.table, "starts.csv", out)]
 
 
-def _seen(out: Path, pictures: Path | None) -> list[Block]:
+def _pictures(out: Path, pictures: Path | None) -> list[Block]:
     """Slices with overlays, and what each task showed the encoder, as a study draws them."""
     blocks: list[Block] = []
     for i, path in enumerate(_pngs(pictures)):
         file = f"picture_{i}_{plain(path.stem)}.png"
         (out / file).write_bytes(path.read_bytes())
         blocks.append(Picture(file, path.stem.replace("_", " ")))
-    return [Heading("Pictures"), Text(words.PICTURES), *blocks] if blocks else []
+    said = [Text(words.PICTURES)] if pictures and (pictures / "drawn").is_dir() else []
+    return [Heading("Pictures"), *said, *blocks] if blocks else []
 
 
 def _pngs(folder: Path | None) -> list[Path]:

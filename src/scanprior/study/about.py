@@ -1,6 +1,5 @@
 """study.json: what a study was told, and what that comes to, for whoever has only its tables."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,8 @@ def write(study: Study, plan: Plan) -> None:
 
     ``ran`` has ``scanprior`` (versions) and ``devices`` of the jobs that have begun, ``encoder``
     (its name, and the channels of its levels in the cells that were trained), ``task``,
-    ``labels``, ``seeds``, ``folds``, ``pretrain_each_seed``, ``pretrainings`` (of a start, at
-    most), ``validation`` and ``test`` (cases, a number a fold), ``stores``, ``starts`` (a row a
+    ``labels``, ``seeds``, ``folds``, ``pretrainings`` (start to what it has one for),
+    ``validation`` and ``test`` (cases, a number a fold), ``stores``, ``starts`` (a row a
     start), and ``classes`` (label value to name).
     """
     folders = dict.fromkeys(job.recipe.store for job in (*plan.cells, *plan.pretrainings))
@@ -46,8 +45,7 @@ def write(study: Study, plan: Plan) -> None:
         "labels": sorted({job.labels for job in plan.cells}),
         "seeds": study.seeds,
         "folds": study.folds,
-        "pretrain_each_seed": study.pretrain_each_seed,
-        "pretrainings": max(Counter(job.start for job in plan.pretrainings).values(), default=0),
+        "pretrainings": {job.start: _one_for(study, job) for job in plan.pretrainings},
         "validation": [len(parts.validation) for parts in plan.parts.values()],
         "test": [len(parts.test) for parts in plan.parts.values()],
         "stores": [_store(plan.stores[folder]) for folder in folders],
@@ -83,6 +81,12 @@ def _store(store: Store) -> dict[str, Any]:
     }
 
 
+def _one_for(study: Study, pretraining: Job) -> str:
+    if study.folds:
+        return "all folds" if pretraining.without is None else "each fold"
+    return "each seed" if study.pretrain_each_seed else "all seeds"
+
+
 def _starts(plan: Plan) -> list[dict[str, Any]]:
     """How each start was pretrained and fine-tuned: alike in all of its cells."""
     before = {job.folder: job for job in plan.pretrainings}
@@ -99,7 +103,7 @@ def _starts(plan: Plan) -> list[dict[str, Any]]:
             row["pretraining_store"] = recipe.store.name
         elif job.start_folder:
             told = _kept(job.start_folder / "recipe.json", _RECIPE)
-            row["seen"] = max(cell.seen for cell in plan.cells if cell.start == name)
+            row["seen"] = plan.seen.get(name, 0)
         mine = job.recipe
         row |= _numbers("pretraining", told["training"], told["crop"]) if told else {}
         row |= _numbers("finetuning", vars(mine.training), mine.crop)

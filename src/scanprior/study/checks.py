@@ -34,25 +34,25 @@ def check_settings(study: Study, store: Store) -> None:
         )
 
 
-def check_jobs(plan: Plan) -> None:
+def check_jobs(study: Study, plan: Plan) -> None:
     """Raise :class:`InputError` where store, crop, encoder and labels of a job do not go together.
 
     What only a forward pass tells is said by the job itself.
     """
-    built: dict[tuple[str, object], Encoder] = {}
+    built: dict[tuple[int, int], Encoder] = {}
     for job in _of_each_start(plan.jobs):
         recipe, store = job.recipe, plan.stores[job.recipe.store]
         assert recipe.crop is not None
         assert recipe.spatial_dims is not None
         check_crop(recipe.crop, recipe.spatial_dims, store)
         check_padding(recipe.crop, store)
-        name, shape = recipe.encoder or "small", (recipe.spatial_dims, store.channels)
-        if (name, shape) not in built:
-            built[name, shape] = encoders.build(name, *shape, recipe.widths)
+        shape = recipe.spatial_dims, store.channels
+        if shape not in built:
+            built[shape] = encoders.build(study.encoder, *shape, study.widths)
         if isinstance(recipe, Finetune):
             labels = supervision(recipe.task)
             labels.known(store)
-            labels.check(recipe.crop, built[name, shape])
+            labels.check(recipe.crop, built[shape])
 
 
 def _of_each_start(jobs: Iterable[Job]) -> list[Job]:

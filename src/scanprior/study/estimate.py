@@ -97,7 +97,7 @@ def _measured(job: Job, plan: Plan) -> Cost:
     """Some steps of the job itself, in a folder that is thrown away."""
     recipe = job.recipe
     training = dataclasses.replace(
-        recipe.training, steps=STEPS, log_every=1, save_every=STEPS, tensorboard=False
+        recipe.training, steps=STEPS, warmup=0, log_every=1, save_every=STEPS, tensorboard=False
     )
     assert recipe.split is not None
     whole = plan.splits[recipe.split]

@@ -41,6 +41,8 @@ class Job:
     """Folder of the pretraining or other run that this starts from."""
     seen: int = 0
     """Test volumes that the other run was trained on."""
+    without: int | None = None
+    """Of a pretraining: the fold whose test volumes it leaves out; None where folds share it."""
 
     @property
     def folder(self) -> Path:
@@ -59,6 +61,16 @@ class Plan:
     """What the recipes' ``split`` files are to hold."""
     stores: dict[Path, Store]
     """Those of the recipes, by their folder."""
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """Start to the number of test volumes (of a fold at most) that its run was trained on;
+        without those of 0."""
+        found: dict[str, int] = {}
+        for job in self.cells:
+            if job.seen:
+                found[job.start] = max(job.seen, found.get(job.start, 0))
+        return found
 
     @property
     def jobs(self) -> list[Job]:

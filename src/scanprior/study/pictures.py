@@ -2,20 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.store import Volume, mapped
 from scanprior.pictures import overlay_figure, plain, save, views_figure
 from scanprior.recipes.pretrain import Pretrain
 from scanprior.recipes.shown import shown
+from scanprior.saved import read_json, write_json
 from scanprior.study.jobs import Job, Plan
 from scanprior.study.work import STATUS, status
 
-FOLDER = "pictures"
+FOLDER = Path("pictures", "drawn")
+"""Where no picture of anybody else's lies."""
+_LIST = "drawn.json"
+"""Picture to what it shows."""
 
 
 class _Picture(NamedTuple):
@@ -26,17 +31,34 @@ class _Picture(NamedTuple):
 
 
 def draw(planned: Plan, out: Path) -> None:
-    """Bring ``out/pictures`` up to date with what is done; writes only what is new.
+    """Bring ``out/pictures/drawn`` up to date with what is planned and done; draws only what is
+    new, and says what cannot be drawn.
 
     Of each number of labels the first test case that cells keep predictions of, in the first seed,
     with a row a start; and what each pretext task showed the encoder.
     """
+    folder = out / FOLDER
+    kept = read_json(folder / _LIST) if (folder / _LIST).is_file() else {}
+    shown: dict[str, list[Any]] = {}
     for picture in (*_cases(planned), *_views(planned)):
-        path = out / FOLDER / f"{plain(picture.name)}.png"
-        ended = max((job.folder / STATUS).stat().st_mtime_ns for job in picture.jobs)
-        if not path.is_file() or path.stat().st_mtime_ns < ended:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save(picture.draw(), path)
+        path = folder / f"{plain(picture.name)}.png"
+        shows = [
+            [job.folder.name, (job.folder / STATUS).stat().st_mtime_ns] for job in picture.jobs
+        ]
+        if not path.is_file() or kept.get(path.name) != shows:
+            try:
+                figure = picture.draw()
+            except InputError as error:
+                say(f"{path.name} is not drawn: {error}")
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            save(figure, path)
+        shown[path.name] = shows
+    for path in folder.glob("*.png"):
+        if path.name not in shown:
+            path.unlink()
+    if shown:
+        write_json(folder / _LIST, shown)
 
 
 def _done(job: Job) -> bool:

@@ -1,6 +1,7 @@
 """From a study to its jobs: the recipe of each pretraining and cell."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,6 @@ class _Planner:
         self.images = self._open(study.pretraining_store or study.store)
         self.splits: dict[Path, Split] = {}
         self.starts = {text: starts.parse(text, self.store.spatial_dims) for text in study.starts}
-        self.seen = {
-            (start.name, seed): len(seen(Path(start.what), self.store, of_seed.test))
-            for start in self.starts.values()
-            if start.kind == "run"
-            for seed, of_seed in self.parts.items()
-        }
         names = [start.name for start in self.starts.values()]
         if len(set(names)) < len(names):
             raise InputError(
@@ -156,6 +151,7 @@ class _Planner:
             kind=f"pretraining {start.name}",
             start=start.name,
             seed=own,
+            without=self._fold(seed) if alone else None,
         )
         return self._named(job, f"{start.name}-seed-{own}", "pretrainings")
 
@@ -216,7 +212,7 @@ class _Planner:
             seed=seed,
             after=before.folder if before else None,
             start_folder=begin,
-            seen=self.seen.get((start.name, seed), 0),
+            seen=self._seen(start, parts.test),
         )
         return self._named(job, f"{start.name}-{labels}-labels-seed-{seed}", "cells")
 
@@ -235,6 +231,10 @@ class _Planner:
 
     def _crop(self, start: Start) -> tuple[int, ...]:
         return self.crop[-start.dims :]
+
+    @cache  # noqa: B019  # of one plan, which is dropped
+    def _seen(self, start: Start, test: tuple[str, ...]) -> int:
+        return len(seen(Path(start.what), self.store, test)) if start.kind == "run" else 0
 
     def _of_slices(self, start: Start, training: Training) -> Training:
         if start.dims == self.store.spatial_dims:

@@ -11,6 +11,7 @@ from scanprior.console import say
 from scanprior.contracts import InputError
 from scanprior.data.split import Split
 from scanprior.fit import engine
+from scanprior.recipes.seen import flattered
 from scanprior.study import about, executors, pictures
 from scanprior.study.checks import check_jobs
 from scanprior.study.estimate import estimate
@@ -38,16 +39,13 @@ def run_study(study: Study) -> dict[str, Any]:
             study. SystemExit(143) after SIGTERM, once what runs is saved.
     """
     planned = plan(study)
-    check_jobs(planned)
+    check_jobs(study, planned)
     _check_split(study, planned)
     labels = sorted({job.labels for job in planned.cells})
     if len(labels) < len(study.labels):
         say(f"of the labels {', '.join(map(str, study.labels))} some are one number: {labels}.")
-    for start, count in {job.start: job.seen for job in planned.cells if job.seen}.items():
-        say(
-            f"{start} was trained on the images of {count} test volume{'s' * (count != 1)}: its "
-            "scores flatter it; pretext tasks named as starts are pretrained here, without them."
-        )
+    for start, count in planned.seen.items():
+        say(f"{flattered(start, count)}; pretext tasks as starts are pretrained here without them.")
     if study.dry_run:
         return estimate(study, planned)
     with alone(study.out):

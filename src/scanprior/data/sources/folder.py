@@ -4,6 +4,8 @@ Four axes are channels, or time points with ``--fourth-axis times``: a case each
 so on, of one patient.
 """
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -65,11 +67,19 @@ def _scans(source: Path, options: SourceOptions) -> list[Case]:
     if paired is None:
         paths = files_in(source, VOLUME)
         _check_labels(source, paths)
-        ids = [named(source, path) for path in paths]
-        if all(name.endswith(_CHANNEL) for name in ids):  # nnU-Net's, as in a folder of its own
-            ids = [name.removesuffix(_CHANNEL) for name in ids]
+        ids = _alone([named(source, path) for path in paths])
         return [case_of(name, (p,), options) for name, p in zip(ids, paths, strict=True)]
     return [case_of(name, (path,), options, label=label) for name, path, label in paired]
+
+
+def _alone(names: Sequence[str]) -> list[str]:
+    """``names``, without the channel's number of nnU-Net's where a scan has no other channel."""
+    bare = [re.sub(r"_\d{4}$", "", name) for name in names]
+    count = Counter(bare)
+    return [
+        short if name == short + _CHANNEL and count[short] == 1 else name
+        for name, short in zip(names, bare, strict=True)
+    ]
 
 
 def _check_labels(source: Path, paths: Sequence[Path]) -> None:
