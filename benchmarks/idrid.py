@@ -10,8 +10,8 @@ fold k, with images equal byte for byte in one fold; the report puts the folds t
 is done once a fold, on the images of the other four, without their grades. Fine-tuning's learning
 rate was chosen for scratch at 160x160, of 1e-3 and 4e-3, with 33 of 328 photographs to learn from
 and the rest to score; voxels' pretraining on the same 328, by a linear probe; the other five's
-settings were not chosen. Committed are 5, 10 and 100 %, scratch-long with 10 % only. On a GPU ran
-21 of the 30 pretrainings, and fine-tuning with 100 % in the first four folds.
+settings were not chosen. Committed is scratch-long with 10 % only. On a GPU ran 21 of the 30
+pretrainings, and fine-tuning with 100 % in the first four folds.
 
 At 224x224, where patches of cpc are as much larger, with 10 %, on a GPU but for scratch-long:
 
