@@ -111,6 +111,7 @@ TABLES: dict[str, Callable[[Path], list[list[str]]]] = {
     "idrid": partial(study, score="kappa"),
     "idrid-224": partial(study, score="kappa"),
     "retinamnist": partial(study, score="kappa"),
+    "retinamnist-from-idrid": partial(study, score="kappa"),
 }
 
 

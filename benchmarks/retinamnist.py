@@ -5,6 +5,14 @@
     scanprior study benchmarks/retinamnist.py
     scanprior report demo/retinamnist/study --out benchmarks/results/retinamnist
 
+Transfer from IDRiD's photographs, pretrained on at the same size:
+
+    scanprior prepare ../shared/data/IDRiD demo/retinamnist/idrid --shape 32 32 \
+        --crop-foreground --intensity unit
+    scanprior study benchmarks/retinamnist.py --pretraining-store demo/retinamnist/idrid \
+        --out demo/retinamnist/transfer --labels 10%
+    scanprior report demo/retinamnist/transfer --out benchmarks/results/retinamnist-from-idrid
+
 The committed results.csv.gz is the study's results.csv, packed, which report reads too.
 
 1080 images to take labels from, 120 that draw the convergence curve, 400 to test on, 28x28 pixels
