@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ from scanprior.recipes.pretrain import Pretrain
 from scanprior.recipes.shown import shown
 from scanprior.saved import read_json, write_json
 from scanprior.study.jobs import Job, Plan
-from scanprior.study.work import STATUS, status
+from scanprior.study.work import status
 
 FOLDER = Path("pictures", "drawn")
 """Where no picture of anybody else's lies."""
@@ -39,12 +39,10 @@ def draw(planned: Plan, out: Path) -> None:
     """
     folder = out / FOLDER
     kept = read_json(folder / _LIST) if (folder / _LIST).is_file() else {}
-    shown: dict[str, list[Any]] = {}
+    shown: dict[str, list[str]] = {}
     for picture in (*_cases(planned), *_views(planned)):
         path = folder / f"{plain(picture.name)}.png"
-        shows = [
-            [job.folder.name, (job.folder / STATUS).stat().st_mtime_ns] for job in picture.jobs
-        ]
+        shows = [job.folder.name for job in picture.jobs]  # which has a hash of all they are
         if not path.is_file() or kept.get(path.name) != shows:
             try:
                 figure = picture.draw()
