@@ -109,6 +109,7 @@ TABLES: dict[str, Callable[[Path], list[list[str]]]] = {
     "demo.json": _of(demo),
     "hippocampus": partial(study, score="dice"),
     "idrid": partial(study, score="kappa"),
+    "idrid-from-retinamnist": partial(study, score="kappa"),
     "idrid-224": partial(study, score="kappa"),
     "retinamnist": partial(study, score="kappa"),
     "retinamnist-from-idrid": partial(study, score="kappa"),
