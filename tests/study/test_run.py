@@ -330,6 +330,11 @@ def test_what_a_study_shows(
     planned = plan(finished)
     pictures.draw(planned, finished.out)
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.png")} == before
+    whole = (folder / "drawn.json").read_text()
+    for damaged in ("{", "[]", "null"):
+        (folder / "drawn.json").write_text(damaged)
+        pictures.draw(planned, finished.out)
+        assert (folder / "drawn.json").read_text() == whole
     copied = tmp_path / "copied"
     pictures.draw(planned, copied)
     drawn = copied / "pictures" / "drawn"
@@ -370,8 +375,8 @@ def test_a_dry_run_says_what_cannot_run(
     assert "min in all, without what cannot run, if" in capsys.readouterr().err
     said = run_study(dataclasses.replace(study, dry_run=True))
     assert said["pretrainings_to_do"] == 1
-    assert said["minutes"] > 0
-    assert "pretraining rotation" in said["seconds_a_step"]
+    assert said["unmeasured"] == {}
+    assert said["seconds_a_step"]["pretraining rotation"] > 0
 
 
 def test_a_folder_holds_one_design(tiny_study: Make) -> None:

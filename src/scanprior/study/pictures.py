@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -38,8 +38,7 @@ def draw(planned: Plan, out: Path) -> None:
     with a row a start; and what each pretext task showed the encoder.
     """
     folder = out / FOLDER
-    kept = read_json(folder / _LIST) if (folder / _LIST).is_file() else {}
-    shown: dict[str, list[str]] = {}
+    kept, drawn = _kept(folder / _LIST), dict[str, list[str]]()
     for picture in (*_cases(planned), *_views(planned)):
         path = folder / f"{plain(picture.name)}.png"
         shows = [job.folder.name for job in picture.jobs]  # which has a hash of all they are
@@ -51,12 +50,21 @@ def draw(planned: Plan, out: Path) -> None:
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             save(figure, path)
-        shown[path.name] = shows
+        drawn[path.name] = shows
     for path in folder.glob("*.png"):
-        if path.name not in shown:
+        if path.name not in drawn:
             path.unlink()
-    if shown:
-        write_json(folder / _LIST, shown)
+    if drawn:
+        write_json(folder / _LIST, drawn)
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """Nothing where the list is missing or damaged: all is drawn again then."""
+    try:
+        kept = read_json(path)
+    except InputError:
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def _done(job: Job) -> bool:
